@@ -1,0 +1,47 @@
+"""What the engine asks of a model that runs packed: one flat batch for any mix of requests."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """The numbers by which the engine sizes caches and checks prompts."""
+
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    max_seq_len: int
+    """Longest sequence, prompt and generated tokens together."""
+
+
+class Attend(Protocol):
+    """Append k and v to the KV cache and attend; a model calls it once per layer, in order."""
+
+    def __call__(self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, /) -> Tensor:
+        """Return the attention output [T, H, D] for queries [T, H, D], keys and values [T, K, D]."""
+
+
+@runtime_checkable
+class PackedModel(Protocol):
+    """A model with a packed forward; see `engine.models.nanochat.GPT` for the shapes."""
+
+    @property
+    def shape(self) -> ModelShape: ...
+
+    def get_device(self) -> torch.device: ...
+
+    def __call__(
+        self,
+        tokens_T: Tensor,
+        positions_T: Tensor,
+        attend: Attend,
+        logit_index_N: Tensor | None = None,
+    ) -> Tensor: ...

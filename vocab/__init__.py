@@ -1,0 +1,2 @@
+from vocab.byte import ByteTokenizer
+from vocab.special import SPECIAL_TOKENS
