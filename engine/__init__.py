@@ -1,0 +1,24 @@
+"""Rowmill's engine: continuous batching whose rows do not depend on what shares the batch."""
+
+import engine.invariance  # noqa: F401, I001  (sets MKL's mode, which must come before torch)
+
+from engine.config import EngineConfig
+from engine.engine import Engine, EngineStats
+from engine.errors import EngineError, ModelError, RequestError, SchedulingError
+from engine.kv_cache import KVCache
+from engine.request import Request, RequestResult, RowResult, SamplingParams
+
+__all__ = [
+    "Engine",
+    "EngineConfig",
+    "EngineError",
+    "EngineStats",
+    "KVCache",
+    "ModelError",
+    "Request",
+    "RequestError",
+    "RequestResult",
+    "RowResult",
+    "SamplingParams",
+    "SchedulingError",
+]

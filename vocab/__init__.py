@@ -1,2 +1,18 @@
+"""Text to tokens and back: tokenizers, special tokens and the chat format. Knows no torch."""
+
+from vocab.bpe import BPETokenizer
 from vocab.byte import ByteTokenizer
+from vocab.errors import TokenizerError
+from vocab.load import find_tokenizer, load_tokenizer
 from vocab.special import SPECIAL_TOKENS
+from vocab.tokenizer import Tokenizer
+
+__all__ = [
+    "SPECIAL_TOKENS",
+    "BPETokenizer",
+    "ByteTokenizer",
+    "Tokenizer",
+    "TokenizerError",
+    "find_tokenizer",
+    "load_tokenizer",
+]

@@ -17,7 +17,8 @@ class ModelShape:
     num_heads: int
     num_kv_heads: int
     head_dim: int
-    vocab_size: int
+    vocab_size: int | None
+    """None where a model does not tell; tokens of a prompt are then not checked."""
     max_seq_len: int
     """Longest sequence, prompt and generated tokens together."""
 

@@ -1,0 +1,31 @@
+"""The engine's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from engine.errors import EngineError
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """None of these changes a row's tokens. Raises EngineError naming a value out of range."""
+
+    max_rows: int = 64
+    """Most rows that run at once."""
+    kv_budget_tokens: int | None = None
+    """Memory for keys and values, in tokens; None: what half of the free memory holds."""
+    max_prefill_tokens: int = 2048
+    """Prompt tokens that one step prefills at most, so that running rows do not stall."""
+    max_num_samples: int | None = None
+    """Most rows that one request may ask for."""
+    max_new_tokens: int | None = None
+    """Most `max_tokens` that a request may ask for; None: what the context holds."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            if type(value) is not int or value < 1:
+                raise EngineError(f"{field.name} must be an integer of at least 1, not {value!r}")

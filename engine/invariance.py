@@ -1,0 +1,36 @@
+"""What keeps a row's bits independent of its neighbours. Imported before torch; see docs/reproducibility.md.
+
+A matrix product may take another path through the library for another number of rows, and then
+rounds differently. Two measures, each enough on the machines measured, together cheap:
+
+- MKL's strict conditional numerical reproducibility, which has to be in the environment before
+  MKL's first product;
+- shapes that stay on one path: the rows of every product are padded to a multiple of ROW_TILE,
+  queries that share a call to QUERY_TILE, and the keys of a masked call to KEY_TILE.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+ROW_TILE = 16
+QUERY_TILE = 4
+KEY_TILE = 64
+
+PREFILL_CHUNK = 512
+"""Prompts are prefilled in chunks that start at multiples of this, whatever else a step does."""
+
+
+def round_up(number: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is at least `number`."""
+    return -(-number // multiple) * multiple
+
+
+def power_of_two(number: int, least: int) -> int:
+    """The smallest `least * 2**n` that is at least `number`."""
+    size = least
+    while size < number:
+        size *= 2
+    return size

@@ -1,0 +1,33 @@
+"""Whether a model and an engine's settings allow a request."""
+
+from __future__ import annotations
+
+from engine.config import EngineConfig
+from engine.errors import RequestError
+from engine.models.packed import ModelShape
+from engine.request import Request, check_integer
+
+
+def allowed_new_tokens(request: Request, shape: ModelShape, config: EngineConfig) -> int:
+    """How many tokens a row of this request may get. Raises RequestError naming field and limit."""
+    num_prompt_tokens = len(request.prompt_tokens)
+    room = shape.max_seq_len - num_prompt_tokens
+    if room < 1:
+        raise RequestError(
+            "prompt_tokens",
+            f"must be at most {shape.max_seq_len - 1} tokens for the model's context of "
+            f"{shape.max_seq_len}, not {num_prompt_tokens}",
+        )
+    if shape.vocab_size is not None:
+        for token in (min(request.prompt_tokens), max(request.prompt_tokens)):
+            check_integer("prompt_tokens", token, 0, shape.vocab_size - 1)
+    if config.max_num_samples is not None:
+        check_integer("num_samples", request.num_samples, 1, config.max_num_samples)
+    if config.max_new_tokens is not None:
+        room = min(room, config.max_new_tokens)
+    wanted = request.params.max_tokens
+    if wanted is not None and wanted > room:
+        raise RequestError(
+            "max_tokens", f"must be at most {room} after this prompt and model, not {wanted}"
+        )
+    return room if wanted is None else wanted

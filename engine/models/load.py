@@ -1,0 +1,102 @@
+"""`load_model`: from a checkpoint's folder to a model and its tokenizer."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.errors import ModelError
+from engine.models.checkpoint import find_checkpoint, read_weights
+from engine.models.nanochat import GPT, GPTConfig
+from vocab.conversation import render_question
+from vocab.errors import TokenizerError
+from vocab.load import find_tokenizer
+from vocab.tokenizer import Tokenizer
+
+DEMO = "demo"
+"""The name of the shipped model wherever a model is named."""
+
+
+def load_model(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> tuple[GPT, Tokenizer | None]:
+    """Load the newest checkpoint of a nanochat folder, or the shipped model for `"demo"`.
+
+    `dtype` is that of the weights; None takes float32 on a CPU and bfloat16 elsewhere. The
+    tokenizer is the given one, else the one in the folder, else None: the model then runs on token
+    IDs. Raises ModelError, which says what is missing, broken or of another architecture.
+    """
+    checkpoint = find_checkpoint(model_folder(path))
+    device = _checked_device(device)
+    model = _build(GPTConfig.from_json(checkpoint.model_config), checkpoint.weights_path)
+    model.to(device=device, dtype=_checked_dtype(dtype, device))
+    if tokenizer is None:
+        try:
+            tokenizer = find_tokenizer(checkpoint.folder, checkpoint.tokenizer_name)
+        except TokenizerError as error:
+            raise ModelError(f"the tokenizer of {checkpoint.folder}: {error}") from error
+    return model, tokenizer
+
+
+def model_folder(path: str | Path) -> Path:
+    """The folder behind a model's name."""
+    return Path(str(files("engine.models"))) / DEMO if str(path) == DEMO else Path(path)
+
+
+def demo_prompt(question: str, tokenizer: Tokenizer) -> list[int]:
+    """The tokens that ask the shipped model `question`, rendered as in its training."""
+    return render_question(question, tokenizer)
+
+
+def _build(config: GPTConfig, weights_path: Path) -> GPT:
+    weights = read_weights(weights_path)
+    with torch.device("meta"):  # no time or memory for values that are replaced at once
+        model = GPT(config)
+    _check_shapes(model.state_dict(), weights, weights_path)
+    model.load_state_dict(weights, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def _check_shapes(
+    expected: dict[str, Tensor], weights: dict[str, Tensor], weights_path: Path
+) -> None:
+    """Raise ModelError unless these are the weights of this architecture, all and no others."""
+    if missing := sorted(expected.keys() - weights.keys()):
+        raise ModelError(f"{weights_path} lacks {_some(missing)}")
+    if unknown := sorted(weights.keys() - expected.keys()):
+        raise ModelError(f"{weights_path} is of another architecture: it has {_some(unknown)}")
+    for name, value in expected.items():
+        if weights[name].shape != value.shape:
+            raise ModelError(
+                f"{weights_path}: {name} is {list(weights[name].shape)}, "
+                f"model_config says {list(value.shape)}"
+            )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    try:
+        checked = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"device: {str(error).splitlines()[0]}") from error
+    if checked.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device: {checked} is asked for, and torch sees no CUDA device here")
+    return checked
+
+
+def _checked_dtype(dtype: torch.dtype | str | None, device: torch.device) -> torch.dtype:
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    resolved = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(resolved, torch.dtype) or not resolved.is_floating_point:
+        raise ModelError(f"dtype: must be a floating-point dtype of torch, not {dtype!r}")
+    return resolved

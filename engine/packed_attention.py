@@ -1,0 +1,146 @@
+"""Attention of one step of the packed runner: what its model calls once per layer.
+
+Shape suffixes: R running rows, P prompts of a bucket, N rows per prompt (padded), H query heads,
+K key/value heads, G query heads per key/value head, T tokens of a chunk, S keys, D head width.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.attention import causal_mask, length_mask, masked_attention, merge
+from engine.invariance import KEY_TILE, QUERY_TILE, round_up
+from engine.kv_cache import KVCache
+from engine.prefix_pool import Bucket, Prefix
+from engine.runner import Chunk
+from engine.state import RowState
+
+
+class PackedAttention:
+    """The batch is the rows' newest tokens, then the chunks, then padding (which gets zeros).
+
+    Everything that is the same for all layers, masks and indices, is made once per step.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[RowState],
+        chunks: Sequence[Chunk],
+        suffixes: KVCache,
+        device: torch.device,
+    ) -> None:
+        self._decode = _Decode(rows, suffixes, device) if rows else None
+        self._chunks: list[_Prefill] = []
+        offset = len(rows)
+        for chunk in chunks:
+            self._chunks.append(_Prefill(chunk, offset, device))
+            offset += chunk.end - chunk.start
+
+    def __call__(self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
+        out_THD = torch.zeros_like(q_THD)
+        if self._decode is not None:
+            self._decode.attend(layer, q_THD, k_TKD, v_TKD, out_THD)
+        for chunk in self._chunks:
+            chunk.attend(layer, q_THD, k_TKD, v_TKD, out_THD)
+        return out_THD
+
+
+class _Decode:
+    """One new token per row: attends to the row's suffix and to its prompt, and merges the two."""
+
+    def __init__(self, rows: Sequence[RowState], suffixes: KVCache, device: torch.device) -> None:
+        lengths = [len(row.tokens) for row in rows]
+        self._num_rows = len(rows)
+        self._suffixes = suffixes
+        self._num_keys = round_up(max(lengths), KEY_TILE)
+        lengths_R = torch.tensor(lengths, device=device)
+        self._rows_R = torch.arange(len(rows), device=device)
+        self._positions_R = lengths_R - 1
+        self._mask_R11S = length_mask(lengths_R, self._num_keys)
+        by_bucket: dict[Bucket, list[int]] = defaultdict(list)
+        for slot, row in enumerate(rows):
+            by_bucket[row.request.prefix.bucket].append(slot)
+        self._groups = [
+            _PromptGroup(bucket, slots, [rows[slot].request.prefix for slot in slots], device)
+            for bucket, slots in by_bucket.items()
+        ]
+
+    def attend(
+        self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, out_THD: Tensor
+    ) -> None:
+        n = self._num_rows
+        self._suffixes.write(layer, self._rows_R, self._positions_R, k_TKD[:n], v_TKD[:n])
+        q_RKGD = q_THD[:n].unflatten(1, (k_TKD.size(1), -1))
+        keys, values = self._suffixes.view(layer, n, self._num_keys)
+        suffix_RKGD, suffix_lse_RKG = masked_attention(q_RKGD, keys, values, self._mask_R11S)
+        prefix_RKGD, prefix_lse_RKG = torch.empty_like(q_RKGD), torch.empty_like(suffix_lse_RKG)
+        for group in self._groups:
+            out, lse = group.attend(layer, q_RKGD)
+            prefix_RKGD[group.rows], prefix_lse_RKG[group.rows] = out, lse
+        merged = merge(prefix_RKGD, prefix_lse_RKG, suffix_RKGD, suffix_lse_RKG)
+        out_THD[:n] = merged.flatten(1, 2)
+
+
+class _PromptGroup:
+    """The rows whose prompts are in one bucket: each prompt is read once for all of its rows."""
+
+    def __init__(
+        self, bucket: Bucket, rows: list[int], prefixes: list[Prefix], device: torch.device
+    ) -> None:
+        """`rows` are the rows' slots in the batch, `prefixes` their prompts."""
+        rows_of: list[list[int]] = [[] for _ in bucket.prefixes]
+        lanes = []
+        for row, prefix in zip(rows, prefixes, strict=True):
+            lanes.append((prefix.slot, len(rows_of[prefix.slot])))
+            rows_of[prefix.slot].append(row)
+        width = round_up(max(map(len, rows_of)), QUERY_TILE)
+        # Lanes without a row repeat some row's query; nobody reads what they get.
+        padded = [own + [rows[0]] * (width - len(own)) for own in rows_of]
+        self.rows = torch.tensor(rows, device=device)
+        self._cache = bucket.cache
+        self._num_prompts = len(rows_of)
+        self._query_PN = torch.tensor(padded, device=device)
+        self._lane = torch.tensor([slot * width + lane for slot, lane in lanes], device=device)
+        lengths = bucket.lengths(device)
+        self._num_keys = round_up(int(lengths.max()), KEY_TILE)
+        self._mask_P11S = length_mask(lengths, self._num_keys)
+
+    def attend(self, layer: int, q_RKGD: Tensor) -> tuple[Tensor, Tensor]:
+        """Output `[rows, K, G, D]` and log-sum-exp `[rows, K, G]` of this group's rows."""
+        queries_per_head = q_RKGD.size(2)
+        q_PKQD = q_RKGD[self._query_PN].transpose(1, 2).flatten(2, 3)
+        keys, values = self._cache.view(layer, self._num_prompts, self._num_keys)
+        out_PKQD, lse_PKQ = masked_attention(q_PKQD, keys, values, self._mask_P11S)
+        out = out_PKQD.unflatten(2, (-1, queries_per_head)).transpose(1, 2).flatten(0, 1)
+        lse = lse_PKQ.unflatten(2, (-1, queries_per_head)).transpose(1, 2).flatten(0, 1)
+        return out[self._lane], lse[self._lane]
+
+
+class _Prefill:
+    """A chunk of one prompt: attends to the prompt so far, itself included, causally."""
+
+    def __init__(self, chunk: Chunk, offset: int, device: torch.device) -> None:
+        """`offset` is the place of the chunk's first token in the batch."""
+        prefix: Prefix = chunk.request.prefix
+        num_tokens = chunk.end - chunk.start
+        self._tokens = slice(offset, offset + num_tokens)
+        self._cache = prefix.bucket.cache
+        self._slot = prefix.slot
+        self._num_keys = round_up(chunk.end, KEY_TILE)
+        self._rows_T = torch.full((num_tokens,), prefix.slot, device=device)
+        self._positions_T = torch.arange(chunk.start, chunk.end, device=device)
+        self._mask_11TS = causal_mask(chunk.start, num_tokens, self._num_keys, device)
+
+    def attend(
+        self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, out_THD: Tensor
+    ) -> None:
+        here = self._tokens
+        self._cache.write(layer, self._rows_T, self._positions_T, k_TKD[here], v_TKD[here])
+        keys, values = self._cache.view(layer, self._slot + 1, self._num_keys)
+        q_1HTD = q_THD[here].transpose(0, 1).unsqueeze(0)
+        out_1HTD, _ = masked_attention(q_1HTD, keys[-1:], values[-1:], self._mask_11TS)
+        out_THD[here] = out_1HTD[0].transpose(0, 1)

@@ -1,0 +1,124 @@
+"""Runs a packed model: all rows and all chunks of a step in one forward.
+
+Prompts are kept in a PrefixPool. What the rows have generated, their suffixes, is kept in one
+KVCache with a slot per row. A row attends to both apart and merges the two, whether its request
+has one row or many: were it done otherwise for one, a row's bits would depend on num_samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.invariance import KEY_TILE, PREFILL_CHUNK, ROW_TILE, power_of_two, round_up
+from engine.kv_cache import KVCache
+from engine.models.packed import PackedModel
+from engine.packed_attention import PackedAttention
+from engine.prefix_pool import BucketKey, PrefixPool
+from engine.runner import Chunk
+from engine.state import RequestState, RowState
+
+
+class PackedRunner:
+    """See `engine.runner.Runner` for the contract."""
+
+    prefill_chunk = PREFILL_CHUNK
+
+    def __init__(self, model: PackedModel, max_rows: int, kv_budget_tokens: int) -> None:
+        self.shape = model.shape
+        self._model = model
+        self._max_rows = max_rows
+        self._budget = kv_budget_tokens
+        self._device = torch.device(model.get_device())
+        self._prefixes = PrefixPool(model.shape)
+        self._num_rows = 0
+        self._longest = 0
+        self._suffixes = KVCache(
+            0, self.shape.num_kv_heads, 0, self.shape.head_dim, self.shape.num_layers
+        )
+
+    @property
+    def kv_tokens(self) -> int:
+        return self._prefixes.kv_tokens + self._suffixes.num_rows * self._suffixes.num_tokens
+
+    def cost(self, requests: Iterable[RequestState], rows: Sequence[RowState]) -> int:
+        requests = list(requests)
+        if not requests:
+            return 0
+        longest = max(request.max_new_tokens for request in requests)
+        suffixes = self._slots_for(max(len(rows), 1)) * round_up(longest, KEY_TILE)
+        return self._prefixes.cost(map(self._key, requests)) + suffixes
+
+    def open(self, request: RequestState) -> None:
+        key = self._key(request)
+        if self.kv_tokens + self._prefixes.growth(key) > self._budget:
+            self._trim()
+        request.prefix = self._prefixes.add(key)
+
+    def close(self, request: RequestState) -> None:
+        if request.prefix is not None:
+            self._prefixes.remove(request.prefix)
+            request.prefix = None
+
+    def start(self, slot: int, row: RowState) -> None:
+        self._num_rows = slot + 1
+        if slot < self._suffixes.num_rows:
+            self._suffixes.clear_row(slot)
+
+    def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
+        for source, target in moves:
+            self._suffixes.move_row(source, target)
+        self._num_rows = num_rows
+
+    def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+        self._fit_suffixes(rows)
+        tokens = [row.tokens[-1] for row in rows]
+        positions = [row.position for row in rows]
+        wanted = list(range(len(rows)))
+        for chunk in chunks:
+            tokens += chunk.tokens
+            positions += range(chunk.start, chunk.end)
+            if chunk.is_last:
+                wanted.append(len(tokens) - 1)
+        num_wanted = len(wanted)
+        attend = PackedAttention(rows, chunks, self._suffixes, self._device)
+        logits = self._model(
+            self._padded(tokens), self._padded(positions), attend, self._padded(wanted)
+        )
+        for chunk in chunks:
+            chunk.request.prefix.num_tokens = chunk.end
+        return logits[: len(rows)], logits[len(rows) : num_wanted]
+
+    def _padded(self, numbers: list[int]) -> Tensor:
+        padding = [0] * (round_up(len(numbers), ROW_TILE) - len(numbers))
+        return torch.tensor(numbers + padding, dtype=torch.long, device=self._device)
+
+    def _key(self, request: RequestState) -> BucketKey:
+        num_rows = min(request.request.num_samples, self._max_rows)
+        return BucketKey.of(request.num_prompt_tokens, num_rows)
+
+    def _slots_for(self, num_rows: int) -> int:
+        return min(power_of_two(num_rows, 1), self._max_rows)
+
+    def _fit_suffixes(self, rows: Sequence[RowState]) -> None:
+        """Grow the suffixes' cache where these rows, with their newest token, do not fit it."""
+        cache = self._suffixes
+        self._longest = max((len(row.tokens) for row in rows), default=0)
+        if len(rows) <= cache.num_rows and self._longest <= cache.num_tokens:
+            return
+        limit = round_up(max(row.request.max_new_tokens for row in rows), KEY_TILE)
+        num_tokens = min(power_of_two(self._longest, KEY_TILE), limit)
+        num_rows = self._slots_for(len(rows))
+        kept_rows, kept_tokens = max(num_rows, cache.num_rows), max(num_tokens, cache.num_tokens)
+        if self._prefixes.kv_tokens + kept_rows * kept_tokens > self._budget:
+            self._prefixes.trim()
+            kept_rows, kept_tokens = num_rows, num_tokens
+        cache.resize(kept_rows, kept_tokens)
+
+    def _trim(self) -> None:
+        """Give back what growth keeps in reserve, down to what `cost` counts on."""
+        self._prefixes.trim()
+        num_rows = self._slots_for(self._num_rows) if self._num_rows else 0
+        self._suffixes.resize(num_rows, round_up(self._longest, KEY_TILE) if num_rows else 0)

@@ -1,0 +1,113 @@
+"""What goes into the engine and what comes out, as plain frozen data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from engine.errors import RequestError
+
+FinishReason = Literal["stop", "length"]
+
+_MAX_SEED = 2**64 - 1
+_MAX_COUNT = 2**31 - 1
+
+
+def check_integer(field: str, value: Any, least: int, most: int) -> None:
+    """Raise RequestError unless `value` is an integer (bool is none) from `least` to `most`."""
+    if type(value) is not int:
+        raise RequestError(field, f"must be an integer, not {_shown(value)}")
+    if not least <= value <= most:
+        raise RequestError(field, f"must be from {least} to {most}, not {value}")
+
+
+def check_number(field: str, value: Any, least: float, most: float) -> None:
+    """Raise RequestError unless `value` is a finite number from `least` to `most`."""
+    if type(value) not in (int, float):
+        raise RequestError(field, f"must be a number, not {_shown(value)}")
+    if not (least <= value <= most and value < math.inf):
+        limit = f"from {least:g} to {most:g}" if math.isfinite(most) else f"at least {least:g}"
+        raise RequestError(field, f"must be finite and {limit}, not {value}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How the rows of a request are sampled. Raises RequestError naming the first bad field."""
+
+    max_tokens: int | None = None
+    """Most tokens to generate per row, forced ones included; None: until the context is full."""
+    temperature: float = 1.0
+    """0 is greedy, lowest token ID on ties."""
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None:
+            check_integer("max_tokens", self.max_tokens, 1, _MAX_COUNT)
+        check_number("temperature", self.temperature, 0.0, math.inf)
+        if self.top_k is not None:
+            check_integer("top_k", self.top_k, 1, _MAX_COUNT)
+        if self.top_p is not None:
+            check_number("top_p", self.top_p, 0.0, 1.0)
+            if self.top_p == 0:
+                raise RequestError("top_p", "must be above 0")
+        if self.min_p is not None:
+            check_number("min_p", self.min_p, 0.0, 1.0)
+        check_integer("seed", self.seed, 0, _MAX_SEED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """`num_samples` rows for one prompt. Raises RequestError naming the first bad field."""
+
+    id: str
+    prompt_tokens: Sequence[int]
+    num_samples: int = 1
+    params: SamplingParams = SamplingParams()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise RequestError("id", f"must be a string that isn't empty, not {self.id!r}")
+        check_integer("num_samples", self.num_samples, 1, _MAX_COUNT)
+        if not isinstance(self.params, SamplingParams):
+            raise RequestError("params", f"must be SamplingParams, not {_shown(self.params)}")
+        if isinstance(self.prompt_tokens, str | bytes) or not isinstance(
+            self.prompt_tokens, Sequence
+        ):
+            raise RequestError(
+                "prompt_tokens", f"must be a list of integers, not {_shown(self.prompt_tokens)}"
+            )
+        tokens = tuple(self.prompt_tokens)
+        if not tokens:
+            raise RequestError("prompt_tokens", "must hold at least one token")
+        if set(map(type, tokens)) != {int}:
+            bad = next(token for token in tokens if type(token) is not int)
+            raise RequestError("prompt_tokens", f"must hold integers only, not {_shown(bad)}")
+        object.__setattr__(self, "prompt_tokens", tokens)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowResult:
+    """One sampled row: its generated tokens, the token that ended it included."""
+
+    tokens: list[int]
+    masks: list[int]
+    """Per token: 1 it was sampled, 0 it was forced."""
+    finish_reason: FinishReason
+    """`stop`: the row sampled a token that ends it; `length`: it reached max_tokens."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RequestResult:
+    request_id: str
+    rows: list[RowResult]
+    """In row order: `rows[i]` is the row of index i."""

@@ -1,0 +1,66 @@
+"""What the engine asks of the part that holds the caches and runs the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from engine.models.packed import ModelShape
+from engine.state import RequestState, RowState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a prompt that a step prefills: tokens `start` to `end`."""
+
+    request: RequestState
+    start: int
+    end: int
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        return self.request.request.prompt_tokens[self.start : self.end]
+
+    @property
+    def is_last(self) -> bool:
+        return self.end == self.request.num_prompt_tokens
+
+
+class Runner(Protocol):
+    """Two of them: PackedRunner for our own models, WaveRunner for those of the seed's interface."""
+
+    shape: ModelShape
+    prefill_chunk: int
+    """Prompts are prefilled in pieces of this many tokens, counted from their start."""
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens for which memory is allocated now; never above the budget."""
+
+    def cost(self, requests: Iterable[RequestState], rows: Sequence[RowState]) -> int:
+        """Most tokens of memory that these prompts and rows can come to need at once.
+
+        It leaves room for at least one row of every request, so that each can always go on.
+        """
+
+    def open(self, request: RequestState) -> None:
+        """Make room for the request's prompt."""
+
+    def close(self, request: RequestState) -> None:
+        """Give the prompt's room back."""
+
+    def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+        """Run the rows' newest tokens and the chunks, all at once.
+
+        Returns float32 logits `[num_rows, vocab]` of the rows, and `[n, vocab]` of the n chunks
+        that end their prompt, in order.
+        """
+
+    def start(self, slot: int, row: RowState) -> None:
+        """A row joins at `slot`, the first free one."""
+
+    def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
+        """Rows left: those at the tail fill the holes, by moves from slot to slot, in order."""

@@ -1,0 +1,126 @@
+"""Sampler specification v1: from logits and a row's own random numbers to tokens.
+
+docs/sampler.md is the specification; this is its implementation. Nothing here looks across rows,
+so what a row draws depends on its logits, its parameters and its numbers alone.
+
+Shape suffixes: R rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.request import SamplingParams
+
+_LOWEST_TEMPERATURE = 1e-6
+_BLOCK = 64
+
+
+class UniformStream:
+    """The numbers of one row: number t, uniform in [0, 1), is for generated position t."""
+
+    def __init__(self, seed: int, row_index: int) -> None:
+        self._key = (seed, row_index)
+        self._generator: np.random.Generator | None = None
+        self._block: list[float] = []
+        self._next = 0
+
+    def __call__(self, position: int) -> float:
+        """The number of `position`; positions are asked for in rising order."""
+        while position >= self._next:
+            if self._generator is None:
+                key = np.array(self._key, dtype=np.uint64)
+                self._generator = np.random.Generator(np.random.Philox(key=key))
+            self._block = self._generator.random(_BLOCK).tolist()
+            self._next += _BLOCK
+        return self._block[position - self._next]
+
+
+def is_greedy(params: SamplingParams) -> bool:
+    return params.temperature < _LOWEST_TEMPERATURE
+
+
+def sample(
+    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
+) -> list[int]:
+    """One token per row. `uniforms[r]` is row r's number for this position; greedy rows ignore it."""
+    greedy = [row for row, its in enumerate(params) if is_greedy(its)]
+    drawn = [row for row, its in enumerate(params) if not is_greedy(its)]
+    if not drawn:
+        return logits_RV.argmax(-1).tolist()  # type: ignore[no-any-return]
+    tokens = [0] * len(params)
+    if greedy:
+        for row, token in zip(greedy, logits_RV[greedy].argmax(-1).tolist(), strict=True):
+            tokens[row] = token
+        logits_RV = logits_RV[drawn]
+    drawn_tokens = _draw(
+        logits_RV, [params[row] for row in drawn], [uniforms[row] for row in drawn]
+    )
+    for row, token in zip(drawn, drawn_tokens, strict=True):
+        tokens[row] = token
+    return tokens
+
+
+def _draw(
+    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
+) -> list[int]:
+    """The inverse of the cumulative distribution, in vocabulary order, at each row's number."""
+    device = logits_RV.device
+    temperature_R1 = torch.tensor([its.temperature for its in params], device=device).unsqueeze(-1)
+    weights_RV = (logits_RV - logits_RV.amax(-1, keepdim=True)).div_(temperature_R1).exp_()
+    _keep_top_k(weights_RV, params)
+    _keep_top_p(weights_RV, params)
+    _keep_min_p(weights_RV, params)
+    cumulative_RV = weights_RV.cumsum(-1, dtype=torch.float64)
+    total_R = cumulative_RV[:, -1]
+    target_R = torch.tensor(uniforms, dtype=torch.float64, device=device) * total_R
+    # u < 1, but u * total may round up to total, which no entry exceeds.
+    target_R = torch.minimum(target_R, torch.nextafter(total_R, torch.zeros_like(total_R)))
+    chosen_R1 = torch.searchsorted(cumulative_RV, target_R.unsqueeze(-1), right=True)
+    return chosen_R1.squeeze(-1).tolist()  # type: ignore[no-any-return]
+
+
+def _keep_top_k(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
+    """Zero the weights below the k-th largest; those equal to it stay."""
+    vocab_size = weights_RV.size(-1)
+    limits = [(row, its.top_k) for row, its in enumerate(params) if its.top_k is not None]
+    limits = [(row, top_k) for row, top_k in limits if top_k < vocab_size]
+    if not limits:
+        return
+    rows = [row for row, _ in limits]
+    kth = torch.tensor([top_k - 1 for _, top_k in limits], device=weights_RV.device)
+    subset = weights_RV[rows]
+    largest = subset.topk(max(top_k for _, top_k in limits), dim=-1).values
+    floor = largest.gather(-1, kth.unsqueeze(-1))
+    weights_RV[rows] = subset.masked_fill_(subset < floor, 0.0)
+
+
+def _keep_top_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
+    """Keep the largest weights until their share reaches p, and those equal to the last one."""
+    rows = [row for row, its in enumerate(params) if its.top_p is not None and its.top_p < 1]
+    if not rows:
+        return
+    share = torch.tensor(
+        [params[row].top_p for row in rows], dtype=torch.float64, device=weights_RV.device
+    )
+    subset = weights_RV[rows]
+    descending = subset.sort(dim=-1, descending=True).values
+    cumulative = descending.cumsum(-1, dtype=torch.float64)
+    # The last one kept is the first at which the share is reached.
+    reached = torch.searchsorted(cumulative, share.unsqueeze(-1) * cumulative[:, -1:])
+    floor = descending.gather(-1, reached.clamp_(max=descending.size(-1) - 1))
+    weights_RV[rows] = subset.masked_fill_(subset < floor, 0.0)
+
+
+def _keep_min_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
+    """Zero the weights below min_p times the largest, which is exp(0) = 1."""
+    rows = [row for row, its in enumerate(params) if its.min_p]
+    if not rows:
+        return
+    floor = torch.tensor([params[row].min_p for row in rows], device=weights_RV.device)
+    subset = weights_RV[rows]
+    weights_RV[rows] = subset.masked_fill_(subset < floor.unsqueeze(-1), 0.0)

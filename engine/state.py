@@ -1,0 +1,120 @@
+"""What the engine keeps of a request and of a row while they are in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from torch import Tensor
+
+from engine.request import FinishReason, Request, RequestResult, RowResult, SamplingParams
+from engine.sampler import UniformStream
+from engine.tool_use import Tool, ToolCall
+
+
+class RequestState:
+    """A request from its submission to its last row. Only the scheduler changes it."""
+
+    __slots__ = (
+        "is_cancelled",
+        "max_new_tokens",
+        "num_prefilled",
+        "num_unfinished",
+        "prefix",
+        "prompt_logits_V",
+        "request",
+        "rows",
+    )
+
+    def __init__(self, request: Request, max_new_tokens: int) -> None:
+        self.request = request
+        self.max_new_tokens = max_new_tokens
+        self.is_cancelled = False
+        self.num_prefilled = 0
+        self.num_unfinished = request.num_samples
+        self.prefix: Any = None
+        """The runner's hold on the prompt's keys and values while the request is active."""
+        self.prompt_logits_V: Tensor | None = None
+        """Logits after the prompt, from which every row draws its first token."""
+        self.rows: list[RowState] = []
+        """The rows that were started, in row order."""
+
+    @property
+    def id(self) -> str:
+        return self.request.id
+
+    @property
+    def params(self) -> SamplingParams:
+        return self.request.params
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return len(self.request.prompt_tokens)
+
+    @property
+    def num_pending(self) -> int:
+        """Rows that were not started yet."""
+        return self.request.num_samples - len(self.rows)
+
+    def result(self) -> RequestResult:
+        return RequestResult(self.id, [row.result() for row in self.rows])
+
+
+class RowState:
+    """One row from its start to its last token."""
+
+    __slots__ = (
+        "_forced",
+        "_terminal",
+        "_tool_call",
+        "_uniforms",
+        "finish_reason",
+        "index",
+        "masks",
+        "request",
+        "tokens",
+    )
+
+    def __init__(
+        self, request: RequestState, index: int, tool: Tool | None, terminal: frozenset[int]
+    ) -> None:
+        self.request = request
+        self.index = index
+        self.tokens: list[int] = []
+        self.masks: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self._uniforms = UniformStream(request.params.seed, index)
+        self._tool_call = None if tool is None else ToolCall(tool)
+        self._forced: deque[int] = deque()
+        self._terminal = terminal
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the row is to leave the batch."""
+        return self.finish_reason is not None or self.request.is_cancelled
+
+    @property
+    def position(self) -> int:
+        """The place of the row's newest token in its sequence, prompt included."""
+        return self.request.num_prompt_tokens + len(self.tokens) - 1
+
+    def uniform(self) -> float:
+        """The random number of the position that is to be sampled next."""
+        return self._uniforms(len(self.tokens))
+
+    def append(self, sampled: int) -> None:
+        """Take the next token: a forced one where the tool owes it, else the sampled one."""
+        is_forced = bool(self._forced)
+        token = self._forced.popleft() if is_forced else sampled
+        self.tokens.append(token)
+        self.masks.append(0 if is_forced else 1)
+        if token in self._terminal:
+            self.finish_reason = "stop"
+        elif len(self.tokens) >= self.request.max_new_tokens:
+            self.finish_reason = "length"
+        elif self._tool_call is not None:
+            self._forced.extend(self._tool_call.observe(token))
+
+    def result(self) -> RowResult:
+        assert self.finish_reason is not None, "the result of a row that still runs"
+        return RowResult(self.tokens, self.masks, self.finish_reason)
