@@ -79,6 +79,11 @@ class Engine:
         return len(self._scheduler.running)
 
     @property
+    def num_busy_rows(self) -> int:
+        """Rows that run, and those of submitted requests that are still to start."""
+        return self._scheduler.num_busy_rows
+
+    @property
     def kv_tokens(self) -> int:
         """Tokens for which memory is allocated now; at most `kv_budget_tokens`."""
         return self._runner.kv_tokens
@@ -98,6 +103,7 @@ class Engine:
         self._states[request.id] = state
         self._scheduler.add(state)
 
+    @torch.inference_mode()  # rows are moved in caches that were made in it
     def cancel(self, request_id: str) -> bool:
         """Drop a request and its rows. False where the engine does not have it."""
         state = self._states.pop(request_id, None)

@@ -1,4 +1,6 @@
-"""What keeps a row's bits independent of its neighbours. Imported before torch; see docs/reproducibility.md.
+"""What keeps a row's bits independent of its neighbours; see docs/reproducibility.md.
+
+Imported before torch.
 
 A matrix product may take another path through the library for another number of rows, and then
 rounds differently. Two measures, each enough on the machines measured, together cheap:

@@ -103,9 +103,8 @@ class KVCache:
         if self.kv_cache is None:
             return
         resized = self.kv_cache.new_zeros(self.kv_shape)
-        kept = (slice(None), slice(None), slice(min(rows, old_rows)), slice(None))
-        kept += (slice(min(tokens, old_tokens)),)
-        resized[kept] = self.kv_cache[kept]
+        rows, tokens = min(rows, old_rows), min(tokens, old_tokens)
+        resized[:, :, :rows, :, :tokens] = self.kv_cache[:, :, :rows, :, :tokens]
         self.kv_cache = resized
 
     def select_rows(self, rows: list[int]) -> None:

@@ -74,7 +74,7 @@ class _Decode:
     ) -> None:
         n = self._num_rows
         self._suffixes.write(layer, self._rows_R, self._positions_R, k_TKD[:n], v_TKD[:n])
-        q_RKGD = q_THD[:n].unflatten(1, (k_TKD.size(1), -1))
+        q_RKGD = q_THD[:n].view(n, k_TKD.size(1), -1, q_THD.size(-1))
         keys, values = self._suffixes.view(layer, n, self._num_keys)
         suffix_RKGD, suffix_lse_RKG = masked_attention(q_RKGD, keys, values, self._mask_R11S)
         prefix_RKGD, prefix_lse_RKG = torch.empty_like(q_RKGD), torch.empty_like(suffix_lse_RKG)
@@ -111,13 +111,14 @@ class _PromptGroup:
 
     def attend(self, layer: int, q_RKGD: Tensor) -> tuple[Tensor, Tensor]:
         """Output `[rows, K, G, D]` and log-sum-exp `[rows, K, G]` of this group's rows."""
-        queries_per_head = q_RKGD.size(2)
         q_PKQD = q_RKGD[self._query_PN].transpose(1, 2).flatten(2, 3)
         keys, values = self._cache.view(layer, self._num_prompts, self._num_keys)
         out_PKQD, lse_PKQ = masked_attention(q_PKQD, keys, values, self._mask_P11S)
-        out = out_PKQD.unflatten(2, (-1, queries_per_head)).transpose(1, 2).flatten(0, 1)
-        lse = lse_PKQ.unflatten(2, (-1, queries_per_head)).transpose(1, 2).flatten(0, 1)
-        return out[self._lane], lse[self._lane]
+        num_prompts, num_kv_heads, _, head_dim = out_PKQD.shape
+        by_head = (num_prompts, num_kv_heads, -1, q_RKGD.size(2))  # P, K, N, G
+        out_PKNGD, lse_PKNG = out_PKQD.reshape(*by_head, head_dim), lse_PKQ.reshape(by_head)
+        out = out_PKNGD.transpose(1, 2).flatten(0, 1)[self._lane]
+        return out, lse_PKNG.transpose(1, 2).flatten(0, 1)[self._lane]
 
 
 class _Prefill:

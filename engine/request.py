@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,20 +21,23 @@ def check_integer(field: str, value: Any, least: int, most: int) -> None:
     if type(value) is not int:
         raise RequestError(field, f"must be an integer, not {_shown(value)}")
     if not least <= value <= most:
-        raise RequestError(field, f"must be from {least} to {most}, not {value}")
+        raise RequestError(field, f"must be from {least} to {most}, not {_shown(value)}")
 
 
 def check_number(field: str, value: Any, least: float, most: float) -> None:
     """Raise RequestError unless `value` is a finite number from `least` to `most`."""
     if type(value) not in (int, float):
         raise RequestError(field, f"must be a number, not {_shown(value)}")
-    if not (least <= value <= most and value < math.inf):
+    if not (least <= value <= most and value <= sys.float_info.max):
         limit = f"from {least:g} to {most:g}" if math.isfinite(most) else f"at least {least:g}"
-        raise RequestError(field, f"must be finite and {limit}, not {value}")
+        raise RequestError(field, f"must be finite and {limit}, not {_shown(value)}")
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = f"{type(value).__name__} with an integer too long to write"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -30,7 +30,7 @@ class Chunk:
 
 
 class Runner(Protocol):
-    """Two of them: PackedRunner for our own models, WaveRunner for those of the seed's interface."""
+    """PackedRunner is one, for our own models, WaveRunner another, for the seed's interface."""
 
     shape: ModelShape
     prefill_chunk: int

@@ -47,11 +47,11 @@ def is_greedy(params: SamplingParams) -> bool:
 def sample(
     logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
 ) -> list[int]:
-    """One token per row. `uniforms[r]` is row r's number for this position; greedy rows ignore it."""
+    """One token per row. `uniforms[r]` is row r's number for it; greedy rows ignore theirs."""
     greedy = [row for row, its in enumerate(params) if is_greedy(its)]
     drawn = [row for row, its in enumerate(params) if not is_greedy(its)]
     if not drawn:
-        return logits_RV.argmax(-1).tolist()  # type: ignore[no-any-return]
+        return logits_RV.argmax(-1).tolist()
     tokens = [0] * len(params)
     if greedy:
         for row, token in zip(greedy, logits_RV[greedy].argmax(-1).tolist(), strict=True):
@@ -70,8 +70,10 @@ def _draw(
 ) -> list[int]:
     """The inverse of the cumulative distribution, in vocabulary order, at each row's number."""
     device = logits_RV.device
-    temperature_R1 = torch.tensor([its.temperature for its in params], device=device).unsqueeze(-1)
-    weights_RV = (logits_RV - logits_RV.amax(-1, keepdim=True)).div_(temperature_R1).exp_()
+    temperature_R = torch.tensor(
+        [its.temperature for its in params], dtype=torch.float32, device=device
+    )
+    weights_RV = (logits_RV - logits_RV.amax(-1, keepdim=True)).div_(temperature_R[:, None]).exp_()
     _keep_top_k(weights_RV, params)
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
@@ -81,7 +83,8 @@ def _draw(
     # u < 1, but u * total may round up to total, which no entry exceeds.
     target_R = torch.minimum(target_R, torch.nextafter(total_R, torch.zeros_like(total_R)))
     chosen_R1 = torch.searchsorted(cumulative_RV, target_R.unsqueeze(-1), right=True)
-    return chosen_R1.squeeze(-1).tolist()  # type: ignore[no-any-return]
+    # Where a model's logits are NaN, so is the total, and no entry is found.
+    return chosen_R1.squeeze(-1).clamp_(max=logits_RV.size(-1) - 1).tolist()
 
 
 def _keep_top_k(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
@@ -121,6 +124,8 @@ def _keep_min_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
     rows = [row for row, its in enumerate(params) if its.min_p]
     if not rows:
         return
-    floor = torch.tensor([params[row].min_p for row in rows], device=weights_RV.device)
+    floor = torch.tensor(
+        [params[row].min_p for row in rows], dtype=torch.float32, device=weights_RV.device
+    )
     subset = weights_RV[rows]
     weights_RV[rows] = subset.masked_fill_(subset < floor.unsqueeze(-1), 0.0)

@@ -39,8 +39,10 @@ class Scheduler:
         """The rows in the batch; a row's index here is its slot."""
 
     @property
-    def num_waiting(self) -> int:
-        return len(self._waiting)
+    def num_busy_rows(self) -> int:
+        """Rows that run or are still to start."""
+        waiting = sum(request.num_pending for request in self._waiting)
+        return len(self.running) + waiting + self._num_pending
 
     @property
     def has_work(self) -> bool:
@@ -55,7 +57,7 @@ class Scheduler:
     def admit(self) -> list[RequestState]:
         """Requests leave the queue while they have a free row to run in and their memory fits."""
         admitted: list[RequestState] = []
-        num_claimed = sum(request.num_pending for request in self._active.values())
+        num_claimed = self._num_pending
         while self._waiting and len(self.running) + num_claimed < self._max_rows:
             request = self._waiting[0]
             requests = [*self._active.values(), request]
@@ -128,6 +130,10 @@ class Scheduler:
         request.is_cancelled = True
         if self._active.pop(request.id, None) is None:
             self._waiting.remove(request)
+
+    @property
+    def _num_pending(self) -> int:
+        return sum(request.num_pending for request in self._active.values())
 
     def _next_rows(self, request: RequestState, number: int) -> list[RowState]:
         first = len(request.rows)

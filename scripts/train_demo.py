@@ -128,7 +128,9 @@ def train(num_steps: int, batch_size: int, peak: float, seed: int) -> tuple[GPT,
         if step % 100 == 99:
             probability = answer_probability(model, held_out)
             seconds = time.monotonic() - started
-            print(f"{step + 1:5d} loss {loss:.5f} right {probability:.4f} {seconds:.0f} s", flush=True)
+            print(
+                f"{step + 1:5d} loss {loss:.5f} right {probability:.4f} {seconds:.0f} s", flush=True
+            )
     return model, answer_probability(model, held_out, size=4096)
 
 

@@ -44,7 +44,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{meta_path} is missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{meta_path} can't be read: {error}") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("model_config"), dict):
         raise ModelError(f"{meta_path} has no model_config")

@@ -77,6 +77,8 @@ def _check_shapes(
                 f"{weights_path}: {name} is {list(weights[name].shape)}, "
                 f"model_config says {list(value.shape)}"
             )
+        if not weights[name].is_floating_point():
+            raise ModelError(f"{weights_path}: {name} holds {weights[name].dtype}, not floats")
 
 
 def _some(names: list[str]) -> str:
@@ -86,10 +88,13 @@ def _some(names: list[str]) -> str:
 def _checked_device(device: str | torch.device) -> torch.device:
     try:
         checked = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"device: {str(error).splitlines()[0]}") from error
-    if checked.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device: {checked} is asked for, and torch sees no CUDA device here")
+        if checked.type == "cuda" and not torch.cuda.is_available():
+            raise ModelError(f"device: {checked} is asked for, and torch sees no CUDA device here")
+        torch.empty(0, device=checked)
+    except (RuntimeError, TypeError, AssertionError) as error:  # what torch lacks, or no device
+        raise ModelError(f"device: {device!r}: {str(error).splitlines()[0]}") from error
+    if checked.type == "meta":
+        raise ModelError("device: meta holds no values, so nothing can run there")
     return checked
 
 

@@ -126,16 +126,15 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         padded_vocab_size = -(-config.vocab_size // _VOCAB_MULTIPLE) * _VOCAB_MULTIPLE
-        self.transformer = nn.ModuleDict(
-            {
-                "wte": nn.Embedding(padded_vocab_size, config.n_embd),
-                "h": nn.ModuleList(Block(config, layer) for layer in range(config.n_layer)),
-            }
-        )
+        self.transformer = nn.Module()
+        self.transformer.wte = nn.Embedding(padded_vocab_size, config.n_embd)
+        self.transformer.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.lm_head = nn.Linear(config.n_embd, padded_vocab_size, bias=False)
         # Buffers outside the state dict: real values even where the weights are on `meta`.
         with torch.device("cpu"):
             cos, sin = _rope_tables(config.sequence_len, config.n_embd // config.n_head)
+        self.cos: Tensor
+        self.sin: Tensor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
@@ -165,8 +164,8 @@ class GPT(nn.Module):
         `tokens_T` and `positions_T` are int64; position is a token's place in its own sequence.
         """
         cos_T1d, sin_T1d = self.cos[positions_T].unsqueeze(-2), self.sin[positions_T].unsqueeze(-2)
-        x_TC = _norm(self.transformer["wte"](tokens_T))
-        for block in self.transformer["h"]:
+        x_TC = _norm(self.transformer.wte(tokens_T))
+        for block in self.transformer.h:
             x_TC = block(x_TC, cos_T1d, sin_T1d, attend)
         x_NC = _norm(x_TC if logit_index_N is None else x_TC[logit_index_N])
         logits_NV = self.lm_head(x_NC)[..., : self.config.vocab_size].float()

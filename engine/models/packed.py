@@ -27,7 +27,7 @@ class Attend(Protocol):
     """Append k and v to the KV cache and attend; a model calls it once per layer, in order."""
 
     def __call__(self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, /) -> Tensor:
-        """Return the attention output [T, H, D] for queries [T, H, D], keys and values [T, K, D]."""
+        """The attention output [T, H, D] for queries [T, H, D], keys and values [T, K, D]."""
 
 
 @runtime_checkable

@@ -1,0 +1,41 @@
+PYTHON ?= python3
+PIP_ARGS ?=
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12  the Python that .venv is made with"
+	@echo "  PIP_ARGS='...'     more arguments for pip install"
+	@echo "  ARGS='...'         arguments for rowmill demo, or for pytest"
+
+install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Rowmill needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install ## ask the shipped model questions through the queue
+	$(BIN)/rowmill demo $(ARGS)
+
+test: install ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install ## lint, format, types and the import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_arrows.py
+
+clean: ## remove .venv and what builds and tests leave behind
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

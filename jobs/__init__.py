@@ -1,0 +1,55 @@
+"""Jobs: what producers and workers agree on, and the client of the queue. Imports no torch.
+
+errors.py        everything raised on purpose
+generate_job.py  GenerateJob: a prompt and how to sample from it
+sampled_rows.py  SampledRows: what comes back
+job_status.py    where a job stands
+job_options.py   timeouts, lifetimes, attempts
+wire.py          both as bytes, with int_array.py and packed_rows.py
+rq_queue.py      jobs in RQ's layout, with scripts.py and sighting.py
+waiting.py       waiting for many jobs at once
+connection.py    the server's URL, timeouts and errors
+client.py        Client: submit, result, status, cancel
+function.py      the function name that jobs carry
+"""
+
+from jobs.client import Client
+from jobs.errors import (
+    InvalidJobError,
+    JobCancelledError,
+    JobExistsError,
+    JobFailedError,
+    JobNotFoundError,
+    JobsError,
+    ResultTimeoutError,
+    ServerUnavailableError,
+    WireError,
+)
+from jobs.function import FUNCTION_NAME, generate
+from jobs.generate_job import GenerateJob
+from jobs.job_options import JobOptions
+from jobs.job_status import JobStatus
+from jobs.sampled_rows import Row, SampledRows
+from jobs.wire import WIRE_VERSION, MsgpackSerializer
+
+__all__ = [
+    "FUNCTION_NAME",
+    "WIRE_VERSION",
+    "Client",
+    "GenerateJob",
+    "InvalidJobError",
+    "JobCancelledError",
+    "JobExistsError",
+    "JobFailedError",
+    "JobNotFoundError",
+    "JobOptions",
+    "JobStatus",
+    "JobsError",
+    "MsgpackSerializer",
+    "ResultTimeoutError",
+    "Row",
+    "SampledRows",
+    "ServerUnavailableError",
+    "WireError",
+    "generate",
+]

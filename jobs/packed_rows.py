@@ -1,0 +1,80 @@
+"""SampledRows as four columns: the content of the wire format's extension type 2.
+
+tokens   the tokens of all rows, one after the other
+lengths  the number of tokens of each row
+masks    one bit per token, the first in the lowest bit of byte 0; unused bits are 0
+reasons  why each row ended: 0 "stop", 1 "length"
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+from pydantic import ValidationError
+
+from jobs.errors import WireError
+from jobs.sampled_rows import FinishReason, Row, SampledRows
+
+Columns = tuple[Sequence[int], Sequence[int], bytes, Sequence[int]]
+
+_REASONS: tuple[FinishReason, ...] = ("stop", "length")
+_BITS_TO_DIGITS = bytes.maketrans(b"\x00\x01", b"01")
+_DIGITS_TO_BITS = bytes.maketrans(b"01", b"\x00\x01")
+
+
+def to_columns(result: SampledRows) -> Columns:
+    """Lays the rows out as (tokens, lengths, masks, reasons)."""
+    rows = result.rows
+    tokens = list(chain.from_iterable(row.tokens for row in rows))
+    masks = _pack_bits(bytes(chain.from_iterable(row.masks for row in rows)))
+    reasons = [_REASONS.index(row.finish_reason) for row in rows]
+    return tokens, [len(row.tokens) for row in rows], masks, reasons
+
+
+def from_columns(columns: object) -> SampledRows:
+    """Rebuilds the rows from untrusted columns; raises WireError if they do not add up."""
+    tokens, lengths, packed_masks, reasons = _checked(columns)
+    masks = _unpack_bits(packed_masks, len(tokens))
+    ends = list(accumulate(lengths))
+    try:
+        rows = tuple(
+            Row(
+                tokens=tokens[end - length : end],
+                masks=masks[end - length : end],
+                finish_reason=_REASONS[reason],
+            )
+            for end, length, reason in zip(ends, lengths, reasons, strict=True)
+        )
+    except ValidationError as error:
+        raise WireError(f"rows hold a bad value: {error.errors()[0]['msg']}") from error
+    return SampledRows(rows=rows)
+
+
+def _checked(columns: object) -> tuple[tuple[int, ...], tuple[int, ...], bytes, tuple[int, ...]]:
+    match columns:
+        case [tuple(tokens), tuple(lengths), bytes(masks), tuple(reasons)]:
+            pass
+        case _:
+            raise WireError("rows are not the four columns tokens, lengths, masks and reasons")
+    if len(lengths) != len(reasons):
+        raise WireError(f"rows have {len(lengths)} lengths and {len(reasons)} finish reasons")
+    if any(length < 0 for length in lengths) or sum(lengths) != len(tokens):
+        raise WireError(f"the lengths of the rows do not add up to their {len(tokens)} tokens")
+    if not set(reasons) <= {0, 1}:
+        raise WireError("rows have a finish reason other than 0 and 1")
+    return tokens, lengths, masks, reasons
+
+
+# Both ways go through Python's integers, whose base-2 conversions take linear time in C.
+
+
+def _pack_bits(bits: bytes) -> bytes:
+    value = int(bits[::-1].translate(_BITS_TO_DIGITS) or b"0", 2)
+    return value.to_bytes((len(bits) + 7) // 8, "little")
+
+
+def _unpack_bits(packed: bytes, num_bits: int) -> tuple[int, ...]:
+    value = int.from_bytes(packed, "little")
+    if len(packed) != (num_bits + 7) // 8 or value >> num_bits:
+        raise WireError(f"rows have {num_bits} tokens and not as many mask bits")
+    digits = format(value, f"0{num_bits}b")[::-1].encode() if num_bits else b""
+    return tuple(digits.translate(_DIGITS_TO_BITS))

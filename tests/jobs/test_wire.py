@@ -1,0 +1,233 @@
+"""The wire format holds what is put in, and survives what is not."""
+
+import base64
+import pickle
+import sys
+from array import array
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from jobs import MsgpackSerializer, Row, SampledRows, WireError
+
+dumps, loads = MsgpackSerializer.dumps, MsgpackSerializer.loads
+
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary()
+values = st.recursive(
+    scalars | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Row:
+    tokens = draw(st.lists(st.integers(0, 2 ** draw(st.sampled_from([8, 16, 32])) - 1)))
+    masks = draw(st.lists(st.integers(0, 1), min_size=len(tokens), max_size=len(tokens)))
+    reason = draw(st.sampled_from(["stop", "length"]))
+    return Row.model_validate({"tokens": tokens, "masks": masks, "finish_reason": reason})
+
+
+results = st.lists(rows(), max_size=5).map(lambda drawn: SampledRows(rows=tuple(drawn)))
+
+
+def _as_lists(value: Any) -> Any:
+    """Forgets which sequences are tuples."""
+    if isinstance(value, list | tuple):
+        return [_as_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return value
+
+
+def _wrapped(body: object, version: object = 1) -> bytes:
+    payload: bytes = msgpack.packb({"v": version, "body": body})
+    return payload
+
+
+def _integers(dtype: int, items: bytes, num_items: int, num_dimensions: int = 1) -> msgpack.ExtType:
+    header = bytes([dtype, num_dimensions]) + num_items.to_bytes(4, "little")
+    return msgpack.ExtType(1, header + items)
+
+
+def _rows(*columns: object) -> bytes:
+    return _wrapped(msgpack.ExtType(2, msgpack.packb(list(columns))))
+
+
+@given(values)
+@example([-1, 2**64 - 1])
+@example([-(2**63), 2**63 - 1])
+def test_values_come_back(value: Any) -> None:
+    assert _as_lists(loads(dumps(value))) == _as_lists(value)
+
+
+@given(results)
+def test_rows_come_back(result: SampledRows) -> None:
+    assert loads(dumps(result)) == result
+
+
+def test_the_bytes_are_those_of_the_specification() -> None:
+    tokens = b"\xc7\x0a\x01" + b"\x02\x01" + b"\x02\x00\x00\x00" + b"\x01\x00\x00\x01"
+    assert dumps([1, 256]) == b"\x82\xa1v\x01\xa4body" + tokens
+
+    row = Row(tokens=(7, 8, 9), masks=(1, 0, 1), finish_reason="length")
+    expected = _rows(
+        _integers(1, b"\x07\x08\x09", 3),
+        _integers(1, b"\x03", 1),
+        b"\x05",
+        _integers(1, b"\x01", 1),
+    )
+    assert dumps(SampledRows(rows=(row,))) == expected
+
+
+@pytest.mark.parametrize(("largest", "size"), [(255, 1), (256, 2), (65536, 4), (2**32, 8)])
+def test_integers_take_the_smallest_dtype(largest: int, size: int) -> None:
+    assert len(dumps([largest] * 1000)) - len(dumps([])) == pytest.approx(1000 * size, abs=12)
+
+
+def test_lists_tuples_and_arrays_are_the_same_bytes() -> None:
+    assert dumps([1, 2]) == dumps((1, 2)) == dumps(array("I", [1, 2]))
+
+
+def test_booleans_stay_booleans() -> None:
+    assert loads(dumps([True, 1])) == [True, 1]
+    assert loads(dumps([True, 1]))[0] is True
+
+
+def test_a_big_endian_host_writes_and_reads_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Told that it is of the other kind, a host swaps what it should not, and back on reading.
+    straight = dumps([1, 2**40])
+    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
+    assert dumps([1, 2**40]) != straight
+    assert loads(dumps([1, 2**40])) == (1, 2**40)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_is_refused_unread(protocol: int) -> None:
+    with pytest.raises(WireError, match="a pickle" if protocol >= 2 else "msgpack"):
+        loads(pickle.dumps({"v": 1, "body": 1}, protocol))
+
+
+BAD = {
+    "nothing": b"",
+    "text": b"hello",
+    "JSON": b'{"v": 1, "body": 1}',
+    "no map": msgpack.packb([1, 2]),
+    "no version": msgpack.packb({"body": 1}),
+    "no body": msgpack.packb({"v": 1}),
+    "another key": msgpack.packb({"v": 1, "body": 1, "more": 2}),
+    "version 9": _wrapped(1, version=9),
+    "version true": _wrapped(1, version=True),
+    "bytes after the end": dumps(1) + b"\xc0",
+    "cut short": dumps("a text")[:-1],
+    "a huge array": b"\x82\xa1v\x01\xa4body\xdd\xff\xff\xff\xff",
+    "a huge string": b"\x82\xa1v\x01\xa4body\xdb\xff\xff\xff\xff",
+    "a huge extension": b"\x82\xa1v\x01\xa4body\xc9\xff\xff\xff\xff\x01",
+    "text that is no UTF-8": b"\x82\xa1v\x01\xa4body\xa1\xff",
+    "deep arrays": b"\x82\xa1v\x01\xa4body" + b"\x91" * 100_000 + b"\xc0",
+    "nested too deep": b"\x82\xa1v\x01\xa4body" + b"\x91" * 17 + b"\x90",
+    "a timestamp": _wrapped(msgpack.Timestamp(1)),
+    "bytes as a key": _wrapped({b"a": 1}),
+    "an integer as a key": b"\x82\xa1v\x01\xa4body\x81\x01\x01",
+    "unknown extension": _wrapped(msgpack.ExtType(3, b"")),
+    "integers without a header": _wrapped(msgpack.ExtType(1, b"\x01\x01")),
+    "integers of dtype 0": _wrapped(_integers(0, b"", 0)),
+    "integers in two dimensions": _wrapped(_integers(1, b"", 0, num_dimensions=2)),
+    "more integers declared": _wrapped(_integers(2, b"\x00\x00", 2**32 - 1)),
+    "fewer integers declared": _wrapped(_integers(2, b"\x00\x00\x00\x00", 1)),
+    "rows of nothing": _wrapped(msgpack.ExtType(2, b"")),
+    "rows of three columns": _rows(_integers(1, b"", 0), _integers(1, b"", 0), b""),
+    "rows of lists": _rows([1], [1], b"\x01", [0]),
+    "rows in rows": _rows(msgpack.ExtType(2, b"\x90"), _integers(1, b"", 0), b"", b""),
+    "lengths that do not add up": _rows(
+        _integers(1, b"\x07", 1), _integers(1, b"\x02", 1), b"\x01", _integers(1, b"\x00", 1)
+    ),
+    "a negative length": _rows(
+        _integers(1, b"\x07", 1),
+        _integers(5, (2).to_bytes(8, "little") + (-1).to_bytes(8, "little", signed=True), 2),
+        b"\x01",
+        _integers(1, b"\x00\x00", 2),
+    ),
+    "too few masks": _rows(
+        _integers(1, b"\x07", 1), _integers(1, b"\x01", 1), b"", _integers(1, b"\x00", 1)
+    ),
+    "mask bits without a token": _rows(
+        _integers(1, b"\x07", 1), _integers(1, b"\x01", 1), b"\x03", _integers(1, b"\x00", 1)
+    ),
+    "an unknown finish reason": _rows(
+        _integers(1, b"\x07", 1), _integers(1, b"\x01", 1), b"\x01", _integers(1, b"\x02", 1)
+    ),
+    "more reasons than rows": _rows(
+        _integers(1, b"\x07", 1), _integers(1, b"\x01", 1), b"\x01", _integers(1, b"\x00\x00", 2)
+    ),
+    "a token of 64 bits": _rows(
+        _integers(4, b"\xff" * 8, 1), _integers(1, b"\x01", 1), b"\x01", _integers(1, b"\x00", 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("payload", BAD.values(), ids=BAD.keys())
+def test_what_is_not_the_format_is_a_wire_error(payload: bytes) -> None:
+    with pytest.raises(WireError):
+        loads(payload)
+
+
+def test_the_error_says_which_version_it_met() -> None:
+    with pytest.raises(WireError, match="version 9, this reads 1"):
+        loads(_wrapped(1, version=9))
+
+
+@given(st.binary() | st.binary().map(lambda tail: b"\x82\xa1v\x01\xa4body" + tail))
+def test_random_bytes_decode_or_are_a_wire_error(payload: bytes) -> None:
+    _decodes_or_is_refused(payload)
+
+
+@given(values | results, st.data())
+def test_a_damaged_payload_decodes_or_is_a_wire_error(value: Any, data: st.DataObject) -> None:
+    payload = bytearray(dumps(value))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(payload) - 1))
+        payload[at] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(payload)))
+    _decodes_or_is_refused(bytes(payload))
+    _decodes_or_is_refused(bytes(payload[:end]))
+
+
+def _decodes_or_is_refused(payload: bytes) -> None:
+    try:
+        value = loads(payload)
+    except WireError:
+        return
+    dumps(value)  # what can be read can be written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, {1: 2}, {b"a": 1}, 2**64, -(2**63) - 1, [2**64], 1j, "\ud800", range(3)],
+    ids=repr,
+)
+def test_a_value_without_a_place_is_a_wire_error(value: Any) -> None:
+    with pytest.raises(WireError):
+        dumps(value)
+
+
+def test_a_list_that_holds_itself_is_a_wire_error() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(WireError, match="deep"):
+        dumps(endless)
+
+
+@pytest.mark.parametrize("payload", [None, "text", 1])
+def test_what_is_not_bytes_is_a_wire_error(payload: Any) -> None:
+    with pytest.raises(WireError, match="bytes"):
+        loads(payload)
+
+
+def test_rows_of_16_times_500_tokens_are_small() -> None:
+    row = Row(tokens=tuple(range(500)), masks=(1,) * 500, finish_reason="stop")
+    payload = dumps(SampledRows(rows=(row,) * 16))
+    assert len(base64.b64encode(payload)) < 3 * 16 * 500

@@ -1,0 +1,111 @@
+"""The compose file keeps jobs, asks for a password, and lets workers finish."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "ROWMILL_REDIS_PASSWORD"
+
+compose_command = shutil.which("docker-compose")
+needs_docker_compose = pytest.mark.skipif(
+    compose_command is None, reason="docker-compose is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return dict(compose["services"])
+
+
+def run_config(*profile: str, password: str | None = None) -> subprocess.CompletedProcess[str]:
+    assert compose_command is not None
+    environment = {key: value for key, value in os.environ.items() if key != PASSWORD}
+    if password is not None:
+        environment[PASSWORD] = password
+    return subprocess.run(
+        [compose_command, *profile, "config"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_queue_survives_a_restart_and_never_drops_a_job(services: dict[str, Any]) -> None:
+    command = services["valkey"]["command"]
+    assert command[command.index("--appendonly") + 1] == "yes"
+    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+    assert services["valkey"]["volumes"] == ["valkey-data:/data"]
+
+
+def test_the_queue_wants_a_password_that_is_nowhere_in_the_file(services: dict[str, Any]) -> None:
+    command = services["valkey"]["command"]
+    required = f"${{{PASSWORD}:?"
+    assert command[command.index("--requirepass") + 1].startswith(required)
+    assert services["valkey"]["environment"]["REDISCLI_AUTH"].startswith(required)
+    assert required in services["worker"]["environment"]["ROWMILL_REDIS"]
+
+
+def test_the_queue_is_published_on_loopback_only(services: dict[str, Any]) -> None:
+    assert services["valkey"]["ports"] == ["${ROWMILL_REDIS_BIND:-127.0.0.1}:6379:6379"]
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+def test_a_worker_waits_for_the_queue_and_finishes_its_rows(
+    services: dict[str, Any], name: str
+) -> None:
+    worker = services[name]
+    assert worker["depends_on"]["valkey"]["condition"] == "service_healthy"
+    assert worker["stop_signal"] == "SIGTERM"
+    assert worker["stop_grace_period"] == "5m"
+    assert worker["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+def test_a_worker_reads_its_model_and_keeps_the_password_off_its_command_line(
+    services: dict[str, Any], name: str
+) -> None:
+    worker = services[name]
+    assert worker["command"][:3] == ["worker", "--model", "${ROWMILL_MODEL:-demo}"]
+    assert not any(PASSWORD in argument for argument in worker["command"])
+    assert all(volume.endswith(":ro") for volume in worker["volumes"])
+
+
+def test_only_the_gpu_worker_asks_for_a_gpu(services: dict[str, Any]) -> None:
+    assert services["worker-gpu"]["profiles"] == ["gpu"]
+    reservations = services["worker-gpu"]["deploy"]["resources"]["reservations"]
+    assert reservations["devices"] == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+    assert "deploy" not in services["worker"]
+    assert "profiles" not in services["worker"]
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["10001"]
+
+
+@needs_docker_compose
+@pytest.mark.parametrize("profile", [(), ("--profile", "gpu")], ids=["cpu", "gpu"])
+def test_docker_compose_accepts_the_file(profile: tuple[str, ...]) -> None:
+    result = run_config(*profile, password="secret")
+    assert result.returncode == 0, result.stderr
+    resolved = yaml.safe_load(result.stdout)["services"]
+    assert "redis://:secret@valkey:6379/0" in resolved["worker"]["environment"].values()
+
+
+@needs_docker_compose
+def test_docker_compose_refuses_to_start_without_a_password() -> None:
+    result = run_config()
+    assert result.returncode != 0
+    assert PASSWORD in result.stderr

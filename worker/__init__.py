@@ -1,0 +1,10 @@
+"""Rowmill's worker: the engine behind the queue, and the command line.
+
+ledger.py        claims, leases and outcomes in the server, with lua/
+batch_worker.py  the worker's loop, with claims.py, finalizer.py and translate.py
+config.py        settings, and the environment
+embedded.py      a Valkey server of our own
+local_workers.py worker processes on this machine
+demo.py          questions through the queue, with arithmetic.py
+cli.py           the command line
+"""

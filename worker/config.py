@@ -1,0 +1,48 @@
+"""A worker's settings. Only this file reads the environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from engine import EngineConfig
+
+REDIS_VARIABLE = "ROWMILL_REDIS"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    model: str
+    """A checkpoint's folder, or `demo`."""
+    redis_url: str
+    queue: str = "rowmill"
+    device: str = "cpu"
+    dtype: str | None = None
+    num_threads: int | None = None
+    """Threads of torch; None: torch's default."""
+    engine: EngineConfig = EngineConfig()
+    lease: float = 15.0
+    """Seconds after its last heartbeat when a worker counts as dead and its jobs go to others."""
+    result_ttl: int = 24 * 3600
+    """Seconds for which rows are kept, where the job does not say."""
+    failure_ttl: int = 7 * 24 * 3600
+    """Seconds for which a failure is kept, where the job does not say."""
+    max_attempts: int = 3
+    """How often a job may take its worker down before it fails, where the job does not say."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lease <= 3600:
+            raise ValueError(f"lease must be from 1 to 3600 seconds, not {self.lease}")
+        for name in ("result_ttl", "failure_ttl", "max_attempts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def heartbeat_interval(self) -> float:
+        """Seconds: several beats fit into a lease, so that one that is lost does no harm."""
+        return self.lease / 5
+
+
+def redis_from_environment() -> str | None:
+    """The server's URL from ROWMILL_REDIS: keeps a password off the command line."""
+    return os.environ.get(REDIS_VARIABLE) or None

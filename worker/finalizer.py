@@ -1,0 +1,93 @@
+"""Stores outcomes in bulk, on a thread of its own, so that no step waits for the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import queue
+import threading
+import time
+
+import redis
+
+from engine import RequestResult
+from worker.claims import Claims
+from worker.ledger import Claim, Ledger, Outcome, Status
+from worker.translate import to_wire
+
+_AT_ONCE = 64
+_RETRY_SECONDS = 1.0
+
+log = logging.getLogger("rowmill.finalizer")
+
+
+class Finalizer:
+    """Takes outcomes from any thread; `close` returns once all of them are stored.
+
+    Where the server can't be reached it tries again until it can. Meanwhile the leases may run out
+    and others do the jobs anew; then these outcomes are fenced off.
+    """
+
+    def __init__(self, ledger: Ledger, claims: Claims) -> None:
+        self._ledger = ledger
+        self._claims = claims
+        self._queue: queue.SimpleQueue[tuple[Claim, RequestResult] | Outcome | None]
+        self._queue = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="finalizer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, claim: Claim, result: RequestResult) -> None:
+        self._queue.put((claim, result))
+
+    def fail(self, claim: Claim, reason: str, status: Status = "failed") -> None:
+        self._queue.put(Outcome(claim=claim, status=status, value=reason))
+
+    def close(self, timeout: float) -> bool:
+        """Store what is left; False where that took longer than `timeout` seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            batch = [self._queue.get()]
+            while len(batch) < _AT_ONCE and not self._queue.empty():
+                batch.append(self._queue.get())
+            is_open = None not in batch
+            self._store([_outcome(item) for item in batch if item is not None])
+
+    def _store(self, outcomes: list[Outcome]) -> None:
+        """Store a batch, however often that takes; a refused outcome becomes a failure once."""
+        while outcomes:
+            try:
+                answers = self._ledger.finish(outcomes)
+            except redis.RedisError as error:
+                log.warning("can't store %d outcomes, will try again: %s", len(outcomes), error)
+                time.sleep(_RETRY_SECONDS)
+                continue
+            refused = []
+            for outcome, answer in zip(outcomes, answers, strict=True):
+                if isinstance(answer, redis.ResponseError) and outcome.status == "finished":
+                    refused.append(_refused(outcome.claim, answer))
+                    continue
+                if isinstance(answer, redis.ResponseError):
+                    log.error("job %s: the server refuses %s", outcome.claim.job_id, answer)
+                elif not answer:
+                    log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
+                self._claims.remove([outcome.claim])
+            outcomes = refused
+
+
+def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
+    if isinstance(item, Outcome):
+        return item
+    claim, result = item
+    return Outcome(claim=claim, status="finished", value=to_wire(result))
+
+
+def _refused(claim: Claim, error: redis.ResponseError) -> Outcome:
+    reason = f"the server did not take the rows: {error}"
+    return Outcome(claim=claim, status="failed", value=reason)

@@ -1,0 +1,247 @@
+"""Who runs which job: claims, leases and outcomes, kept in the server as RQ lays them out.
+
+Each operation is one Lua script, so it happens as a whole or not at all, and a job's outcome is
+fenced: it counts only while the execution that brings it still holds the job's lease.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any, Literal
+
+import redis
+from rq import Queue, worker_registration
+from rq.job import Job
+from rq.rate_limit import release_slot
+from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
+from rq.results import Result
+from rq.utils import now, utcformat
+
+from jobs.wire import MsgpackSerializer
+
+Status = Literal["finished", "failed", "stopped"]
+
+_RECOVER_AT_ONCE = 100
+_TRANSIENT = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.MasterDownError,
+)
+"""What another try may cure."""
+_ABANDONED = "Abandoned: its worker died or was cut off {attempts}, and no attempt is left."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job that this worker holds, as it stood in the queue."""
+
+    job_id: str
+    execution_id: str
+    payload: bytes
+    """RQ's `data` field, as it is."""
+    timeout: float | None
+    """Seconds that the job may run; None: for ever."""
+    extras: tuple[str, ...]
+    """Names of what it carries that Rowmill does not run: callbacks, repeats."""
+    claimed_at: float
+    """Unix time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a claim; `value` is the wire form of the rows, or a reason as text."""
+
+    claim: Claim
+    status: Status
+    value: bytes | str
+
+
+class Ledger:
+    """One queue's jobs, from the side of one worker. Thread-safe.
+
+    Every method raises redis.RedisError where the server can't be reached or refuses.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        queue: str,
+        worker: str,
+        *,
+        lease: float,
+        worker_ttl: int,
+        result_ttl: int,
+        failure_ttl: int,
+        max_attempts: int,
+    ) -> None:
+        self._connection = connection
+        self._queue = Queue(queue, connection=connection, serializer=MsgpackSerializer)
+        self._worker = worker
+        self._lease = lease
+        self._worker_ttl = worker_ttl
+        self._result_ttl = result_ttl
+        self._failure_ttl = failure_ttl
+        self._max_attempts = max_attempts
+        self._wip = StartedJobRegistry.key_template.format(queue)
+        self._finished = FinishedJobRegistry.key_template.format(queue)
+        self._failed = FailedJobRegistry.key_template.format(queue)
+        prelude = _lua("prelude")
+        self._claim, self._heartbeat, self._finish, self._give_back, self._recover = (
+            connection.register_script(prelude + _lua(name))
+            for name in ("claim", "heartbeat", "finish", "give_back", "recover")
+        )
+
+    def tidy(self) -> None:
+        """Drop expired entries from the registries, and records of workers that are gone."""
+        for registry in (FinishedJobRegistry, FailedJobRegistry):
+            registry(queue=self._queue).cleanup()
+        worker_registration.clean_worker_registry(self._queue)
+
+    def wait(self, seconds: float) -> None:
+        """Block until the queue has a job, at most `seconds`."""
+        # Moving the head onto itself changes nothing, and BLMOVE waits for there to be one.
+        self._connection.blmove(self._queue.key, self._queue.key, seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
+
+    def claim(self, num_rows: int) -> list[Claim]:
+        """Take jobs until their rows come to `num_rows`, in one round trip."""
+        keys = [self._queue.key, self._wip]
+        args = [self._worker, uuid.uuid4().hex, num_rows, self._lease, _now_text()]
+        replies: Any = self._claim(keys, [*args, self._worker_ttl, self._max_attempts])
+        return [_claim_of(reply) for reply in replies]
+
+    def heartbeat(self, claims: Sequence[Claim]) -> set[str]:
+        """Extend the leases; returns the execution IDs that no longer hold their job."""
+        ids = [part for claim in claims for part in (claim.job_id, claim.execution_id)]
+        lost: Any = self._heartbeat([self._wip], [self._lease, _now_text(), *ids])
+        return {execution_id.decode() for execution_id in lost}
+
+    def finish(self, outcomes: Sequence[Outcome]) -> list[bool | redis.ResponseError]:
+        """Store outcomes in one round trip; tells of each whether it took effect, or its refusal.
+
+        Repeating it does no harm: an outcome that is stored already does not take effect again.
+        """
+        with self._connection.pipeline(transaction=False) as pipe:
+            for outcome in outcomes:
+                self._finish(*self._finish_arguments(outcome), client=pipe)
+            replies = pipe.execute(raise_on_error=False)
+        answers: list[bool | redis.ResponseError] = []
+        for outcome, reply in zip(outcomes, replies, strict=True):
+            if isinstance(reply, _TRANSIENT):
+                raise reply
+            if isinstance(reply, redis.ResponseError):
+                answers.append(reply)
+                continue
+            took_effect, has_more = reply
+            answers.append(bool(took_effect))
+            if took_effect and has_more:
+                self._follow_up(outcome)
+        return answers
+
+    def give_back(self, claims: Iterable[Claim]) -> int:
+        """Requeue claims at the head of the queue, uncounted; returns how many were still held."""
+        with self._connection.pipeline(transaction=False) as pipe:
+            for claim in reversed(list(claims)):  # each goes before the last: their order stays
+                args = [self._worker, claim.job_id, claim.execution_id, _now_text()]
+                self._give_back([self._queue.key, self._wip], args, client=pipe)
+            return sum(pipe.execute())
+
+    def expire(self, claims: Iterable[Claim]) -> None:
+        """End the leases now: the attempt counts as one in which the worker died."""
+        scores = {f"{claim.job_id}:{claim.execution_id}": 0 for claim in claims}
+        if scores:
+            self._connection.zadd(self._wip, scores, xx=True)  # type: ignore[arg-type]
+
+    def recover(self) -> tuple[list[str], list[str]]:
+        """Requeue or fail the jobs whose lease has ended; returns both kinds' job IDs."""
+        attempts = "once" if self._max_attempts == 1 else "too often"
+        keys = [self._queue.key, self._wip, self._failed]
+        reason = _compressed(_ABANDONED.format(attempts=attempts))
+        args = [_now_text(), _RECOVER_AT_ONCE, self._failure_ttl, reason, self._max_attempts]
+        reply: Any = self._recover(keys, args)
+        requeued, failed = ([job_id.decode() for job_id in job_ids] for job_ids in reply)
+        for job_id in failed:
+            self._enqueue_dependents(job_id)
+        return requeued, failed
+
+    def _finish_arguments(self, outcome: Outcome) -> tuple[list[str], list[Any]]:
+        claim = outcome.claim
+        is_success = outcome.status == "finished"
+        if isinstance(outcome.value, bytes):
+            result = [Result.Type.SUCCESSFUL.value, "return_value", b64encode(outcome.value)]
+        else:
+            kind = Result.Type.STOPPED if outcome.status == "stopped" else Result.Type.FAILED
+            result = [kind.value, "exc_string", _compressed(outcome.value)]
+        ttl = self._result_ttl if is_success else self._failure_ttl
+        return [self._wip, self._finished if is_success else self._failed], [
+            self._worker,
+            claim.job_id,
+            claim.execution_id,
+            outcome.status,
+            *result,
+            _now_text(),
+            "result_ttl" if is_success else "failure_ttl",
+            ttl,
+            claim.claimed_at,
+        ]
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        """What RQ does after a job, done by RQ: dependents, rate limits, webhooks."""
+        job = self._enqueue_dependents(outcome.claim.job_id)
+        if job is None:
+            return
+        release_slot(job)
+        if outcome.status != "stopped":
+            reason = outcome.value if isinstance(outcome.value, str) else None
+            job.send_webhooks(outcome.status, exc_string=reason)
+
+    def _enqueue_dependents(self, job_id: str) -> Job | None:
+        try:
+            job = Job.fetch(job_id, self._connection, MsgpackSerializer)
+        except Exception:
+            return None  # it expired at once; nothing can depend on it any more
+        self._queue.enqueue_dependents(job)
+        return job
+
+
+def _claim_of(reply: list[Any]) -> Claim:
+    job_id, execution_id, payload, timeout, *extras = reply
+    names = ("success_callback", "failure_callback", "stopped_callback", "repeat")
+    return Claim(
+        job_id=job_id.decode(),
+        execution_id=execution_id.decode(),
+        payload=payload or b"",
+        timeout=_seconds(timeout),
+        extras=tuple(name for name, value in zip(names, extras, strict=True) if value),
+        claimed_at=time.time(),
+    )
+
+
+def _seconds(timeout: bytes | None) -> float | None:
+    """RQ's timeout; what is missing, negative or no number means for ever."""
+    try:
+        seconds = float(timeout or 0)
+    except ValueError:
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _lua(name: str) -> str:
+    return (files("worker") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _now_text() -> str:
+    return str(utcformat(now()))
+
+
+def _compressed(text: str) -> str:
+    """A reason as RQ stores it."""
+    return b64encode(zlib.compress(text.encode())).decode()

@@ -1,0 +1,97 @@
+"""Worker processes on this machine, kept running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+_CHECK_SECONDS = 0.5
+_STOP_SECONDS = 90.0
+_MOST_RESTARTS = 3
+
+
+class LocalWorkers:
+    """Runs `rowmill worker` in processes of their own. One that dies is started again.
+
+    Leaving the context stops them as SIGTERM does: rows that run are finished first.
+    """
+
+    def __init__(self, arguments: Sequence[str], number: int) -> None:
+        """`arguments` are those of `rowmill worker`."""
+        self._command = [sys.executable, "-m", "worker.cli", "worker", "--stop-with-parent"]
+        self._command += arguments
+        self._number = number
+        self._is_stopping = threading.Event()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self.num_restarts = 0
+
+    def __enter__(self) -> LocalWorkers:
+        self._processes = [self._start() for _ in range(self._number)]
+        self._watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def are_all_dead(self) -> bool:
+        """Whether no process runs and none will be started again."""
+        return all(process.poll() is not None for process in self._processes) and not self._may_try
+
+    def stop(self) -> None:
+        self._is_stopping.set()
+        self._watcher.join()
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @property
+    def _may_try(self) -> bool:
+        return self.num_restarts < _MOST_RESTARTS * self._number
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl+C in the terminal then reaches only us, and we stop it.
+        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _watch(self) -> None:
+        while not self._is_stopping.wait(_CHECK_SECONDS):
+            for index, process in enumerate(self._processes):
+                if process.poll() is not None and self._may_try:
+                    self.num_restarts += 1
+                    self._processes[index] = self._start()
+
+
+@contextlib.contextmanager
+def stop_with_parent() -> Iterator[None]:
+    """End this process, as by SIGTERM, when the one that started it is gone."""
+    parent, is_done = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not is_done.wait(_CHECK_SECONDS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_done.set()

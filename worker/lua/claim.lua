@@ -1,0 +1,43 @@
+-- Take jobs from the head of the queue until their rows fill the room.
+-- KEYS: queue, wip
+-- ARGV: worker, execution ID prefix, rows wanted, lease in seconds, time as text, worker TTL,
+--       attempts for a job that names none
+-- Returns a list of {job ID, execution ID, fields as in HMGET below}.
+local queue, wip = KEYS[1], KEYS[2]
+local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local executions = 'rq:worker:' .. worker .. ':executions'
+local now = clock()
+local claimed, rows = {}, 0
+if redis.call('EXISTS', 'rq:suspended') == 1 then return claimed end
+
+while rows < rows_wanted do
+  local job_id = redis.call('LPOP', queue)
+  if not job_id then break end
+  local key = job_key(job_id)
+  -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
+  if redis.call('HGET', key, 'status') == 'queued' then
+    local execution_id = prefix .. '-' .. #claimed
+    local composite = job_id .. ':' .. execution_id
+    redis.call('ZADD', wip, now + lease, composite)
+    redis.call('HSET', 'rq:execution:' .. composite, 'id', execution_id, 'job_id', job_id,
+      'created_at', now, 'last_heartbeat', now, 'worker_name', worker)
+    redis.call('EXPIRE', 'rq:execution:' .. composite, lease + 60)
+    redis.call('ZADD', 'rq:executions:' .. job_id, now + lease + 60, execution_id)
+    redis.call('EXPIRE', 'rq:executions:' .. job_id, lease + 60)
+    redis.call('SADD', executions, composite)
+    redis.call('HSETNX', key, 'retries_left', default_attempts - 1)
+    redis.call('HSET', key, 'status', 'started', 'started_at', now_text, 'ended_at', '',
+      'last_heartbeat', now_text, 'worker_name', worker)
+    redis.call('PERSIST', key)
+    local fields = redis.call('HMGET', key, 'num_samples', 'data', 'timeout',
+      'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'repeats_left')
+    rows = rows + math.max(tonumber(fields[1] or 1) or 1, 1)
+    claimed[#claimed + 1] = {job_id, execution_id, unpack(fields, 2, 7)}
+  end
+end
+if #claimed > 0 then
+  redis.call('EXPIRE', executions, worker_ttl)
+  redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
+end
+return claimed

@@ -1,0 +1,33 @@
+-- Requeue the jobs whose lease has ended: their worker is dead or cut off.
+-- KEYS: queue, wip, failed registry
+-- ARGV: time as text, most to take, default failure TTL, the reason as RQ stores it,
+--       attempts for a job that names none
+-- Returns {IDs that were requeued, IDs that failed, as no attempt was left}.
+local queue, wip, failed_registry = KEYS[1], KEYS[2], KEYS[3]
+local now_text, default_attempts = ARGV[1], tonumber(ARGV[5])
+local requeued, failed = {}, {}
+local expired = redis.call('ZRANGEBYSCORE', wip, '-inf', clock(), 'LIMIT', 0, tonumber(ARGV[2]))
+-- From the last to the first: each goes to the head of the queue, so their order stays.
+for i = #expired, 1, -1 do
+  local composite = expired[i]
+  local job_id, execution_id = composite:match('^(.*):([^:]*)$')
+  local worker = redis.call('HGET', 'rq:execution:' .. composite, 'worker_name') or ''
+  forget_execution(wip, worker, job_id, execution_id)
+  local key = job_key(job_id)
+  if redis.call('HGET', key, 'status') == 'started' then
+    local left = tonumber(redis.call('HGET', key, 'retries_left') or (default_attempts - 1)) or 0
+    if left > 0 then
+      redis.call('HSET', key, 'retries_left', left - 1)
+      requeue(queue, job_id, now_text)
+      requeued[#requeued + 1] = job_id
+    else
+      local ttl = ttl_of(job_id, 'failure_ttl', ARGV[3])
+      redis.call('HSET', key, 'status', 'failed', 'ended_at', now_text)
+      record_result(job_id, ttl, {'type', 2, 'worker_name', worker, 'exc_string', ARGV[4]})
+      register(failed_registry, job_id, ttl)
+      expire_job(job_id, ttl)
+      failed[#failed + 1] = job_id
+    end
+  end
+end
+return {requeued, failed}

@@ -1,0 +1,73 @@
+"""Between the queue's words and the engine's: a claim becomes a request, a result becomes bytes."""
+
+from __future__ import annotations
+
+import zlib
+
+from engine import Request, RequestResult, SamplingParams
+from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, SampledRows, WireError
+from jobs.sampled_rows import Row
+from jobs.wire import MsgpackSerializer
+from worker.ledger import Claim
+
+_MAX_PAYLOAD_BYTES = 64 * 2**20
+"""A prompt of a million tokens takes 4 MiB; what inflates beyond this is no job."""
+
+
+def to_request(claim: Claim) -> Request:
+    """The request that a claim asks for; its ID is the execution's.
+
+    Raises WireError for a payload that is not Rowmill's format, InvalidJobError for a job that is
+    not for us or has a bad field, RequestError for a field that no engine takes.
+    """
+    if claim.extras:
+        raise InvalidJobError(
+            claim.extras[0],
+            "a job that carries it",
+            "left out: Rowmill runs no code that comes with a job, and repeats give the same rows",
+        )
+    function, instance, args, kwargs = _call(claim.payload)
+    if function != FUNCTION_NAME or instance is not None or args:
+        raise InvalidJobError(
+            "function", repr(function)[:80], f"{FUNCTION_NAME!r} with keyword arguments only"
+        )
+    job = GenerateJob.parse(kwargs)
+    params = SamplingParams(
+        max_tokens=job.max_tokens,
+        temperature=job.temperature,
+        top_k=job.top_k,
+        top_p=job.top_p,
+        min_p=job.min_p,
+        seed=job.seed,
+    )
+    return Request(
+        id=claim.execution_id,
+        prompt_tokens=job.prompt_tokens,
+        num_samples=job.num_samples,
+        params=params,
+    )
+
+
+def to_wire(result: RequestResult) -> bytes:
+    """The rows as RQ's return value."""
+    rows = tuple(
+        Row(tokens=tuple(row.tokens), masks=tuple(row.masks), finish_reason=row.finish_reason)
+        for row in result.rows
+    )
+    return MsgpackSerializer.dumps(SampledRows(rows=rows))
+
+
+def _call(payload: bytes) -> tuple[object, object, object, object]:
+    """The four parts of RQ's `data` field: function name, instance, arguments, keywords."""
+    inflater = zlib.decompressobj()
+    try:
+        data = inflater.decompress(payload, _MAX_PAYLOAD_BYTES)
+    except zlib.error:
+        data = payload  # RQ also reads what is not compressed
+    if inflater.unconsumed_tail:
+        raise WireError(f"the payload inflates to more than {_MAX_PAYLOAD_BYTES} bytes")
+    call = MsgpackSerializer.loads(data)
+    if not isinstance(call, list | tuple) or len(call) != 4:
+        raise WireError("the payload is not a call of four parts")
+    function, instance, args, kwargs = call
+    return function, instance, args, kwargs
