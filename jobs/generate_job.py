@@ -40,8 +40,8 @@ class GenerateJob(BaseModel):
         description="a non-empty list, tuple or array of integers from 0 to 4294967295",
     )
     num_samples: int = Field(default=1, ge=1, le=65535, description="an integer from 1 to 65535")
-    max_tokens: int = Field(
-        default=256, ge=1, le=UINT32_MAX, description="an integer from 1 to 4294967295"
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=UINT32_MAX, description="None or an integer from 1 to 4294967295"
     )
     temperature: float = Field(default=1.0, ge=0, description="a finite number of at least 0")
     top_k: int | None = Field(
