@@ -1,6 +1,6 @@
 """Rowmill's engine: continuous batching whose rows do not depend on what shares the batch."""
 
-import engine.invariance  # noqa: F401, I001  (sets MKL's mode, which must come before torch)
+import engine.environment  # noqa: F401, I001  (before anything that imports torch)
 
 from engine.config import EngineConfig
 from engine.engine import Engine, EngineStats

@@ -1,21 +1,14 @@
 """What keeps a row's bits independent of its neighbours; see docs/reproducibility.md.
 
-Imported before torch.
-
 A matrix product may take another path through the library for another number of rows, and then
 rounds differently. Two measures, each enough on the machines measured, together cheap:
 
-- MKL's strict conditional numerical reproducibility, which has to be in the environment before
-  MKL's first product;
+- MKL's strict conditional numerical reproducibility, which `environment.py` asks for;
 - shapes that stay on one path: the rows of every product are padded to a multiple of ROW_TILE,
   queries that share a call to QUERY_TILE, and the keys of a masked call to KEY_TILE.
 """
 
 from __future__ import annotations
-
-import os
-
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 ROW_TILE = 16
 QUERY_TILE = 4

@@ -33,8 +33,8 @@ class PackedRunner:
         self._budget = kv_budget_tokens
         self._device = torch.device(model.get_device())
         self._prefixes = PrefixPool(model.shape)
-        self._num_rows = 0
-        self._longest = 0
+        self._rows: list[RowState] = []
+        """Those in the batch, by slot; the newest may not be in the suffixes' cache yet."""
         self._suffixes = KVCache(
             0, self.shape.num_kv_heads, 0, self.shape.head_dim, self.shape.num_layers
         )
@@ -63,14 +63,19 @@ class PackedRunner:
             request.prefix = None
 
     def start(self, slot: int, row: RowState) -> None:
-        self._num_rows = slot + 1
+        self._rows.append(row)
         if slot < self._suffixes.num_rows:
             self._suffixes.clear_row(slot)
 
     def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
+        num_slots = self._suffixes.num_rows
         for source, target in moves:
-            self._suffixes.move_row(source, target)
-        self._num_rows = num_rows
+            self._rows[target] = self._rows[source]
+            if source < num_slots:
+                self._suffixes.move_row(source, target)
+            elif target < num_slots:  # a row that joined in this step has no suffix yet
+                self._suffixes.clear_row(target)
+        del self._rows[num_rows:]
 
     def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         self._fit_suffixes(rows)
@@ -105,11 +110,11 @@ class PackedRunner:
     def _fit_suffixes(self, rows: Sequence[RowState]) -> None:
         """Grow the suffixes' cache where these rows, with their newest token, do not fit it."""
         cache = self._suffixes
-        self._longest = max((len(row.tokens) for row in rows), default=0)
-        if len(rows) <= cache.num_rows and self._longest <= cache.num_tokens:
+        longest = _longest(rows)
+        if len(rows) <= cache.num_rows and longest <= cache.num_tokens:
             return
         limit = round_up(max(row.request.max_new_tokens for row in rows), KEY_TILE)
-        num_tokens = min(power_of_two(self._longest, KEY_TILE), limit)
+        num_tokens = min(power_of_two(longest, KEY_TILE), limit)
         num_rows = self._slots_for(len(rows))
         kept_rows, kept_tokens = max(num_rows, cache.num_rows), max(num_tokens, cache.num_tokens)
         if self._prefixes.kv_tokens + kept_rows * kept_tokens > self._budget:
@@ -120,5 +125,9 @@ class PackedRunner:
     def _trim(self) -> None:
         """Give back what growth keeps in reserve, down to what `cost` counts on."""
         self._prefixes.trim()
-        num_rows = self._slots_for(self._num_rows) if self._num_rows else 0
-        self._suffixes.resize(num_rows, round_up(self._longest, KEY_TILE) if num_rows else 0)
+        num_rows = self._slots_for(len(self._rows)) if self._rows else 0
+        self._suffixes.resize(num_rows, round_up(_longest(self._rows), KEY_TILE))
+
+
+def _longest(rows: Sequence[RowState]) -> int:
+    return max((len(row.tokens) for row in rows), default=0)

@@ -73,12 +73,15 @@ def logits_of(model: GPT, inputs_BT: Tensor) -> Tensor:
     batch, length = inputs_BT.shape
 
     def attend(layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
-        q, k, v = (x.unflatten(0, (batch, length)).transpose(1, 2) for x in (q_THD, k_TKD, v_TKD))
+        q, k, v = (
+            x.view(batch, length, *x.shape[1:]).transpose(1, 2) for x in (q_THD, k_TKD, v_TKD)
+        )
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return out.transpose(1, 2).flatten(0, 1)
 
     positions = torch.arange(length).repeat(batch)
-    return model(inputs_BT.flatten(), positions, attend).unflatten(0, (batch, length))
+    logits: Tensor = model(inputs_BT.flatten(), positions, attend)
+    return logits.view(batch, length, -1)
 
 
 def initialize(model: GPT, generator: torch.Generator) -> None:
@@ -105,7 +108,7 @@ def answer_probability(model: GPT, rng: random.Random, size: int = 512) -> float
         ignore_index=IGNORED,
         reduction="none",
     )
-    return float((-losses.unflatten(0, targets.shape).sum(1)).exp().mean())
+    return float((-losses.view(targets.shape).sum(1)).exp().mean())
 
 
 def train(num_steps: int, batch_size: int, peak: float, seed: int) -> tuple[GPT, float]:

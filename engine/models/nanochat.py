@@ -119,6 +119,15 @@ class Block(nn.Module):
         return x_TC + self.mlp(_norm(x_TC))  # type: ignore[no-any-return]
 
 
+class Transformer(nn.Module):
+    """A namespace of nanochat's checkpoints: the embedding and the blocks."""
+
+    def __init__(self, config: GPTConfig, padded_vocab_size: int) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(padded_vocab_size, config.n_embd)
+        self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+
+
 class GPT(nn.Module):
     """nanochat's GPT over a flat batch of tokens; `attend` knows which of them belong together."""
 
@@ -126,9 +135,7 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         padded_vocab_size = -(-config.vocab_size // _VOCAB_MULTIPLE) * _VOCAB_MULTIPLE
-        self.transformer = nn.Module()
-        self.transformer.wte = nn.Embedding(padded_vocab_size, config.n_embd)
-        self.transformer.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.transformer = Transformer(config, padded_vocab_size)
         self.lm_head = nn.Linear(config.n_embd, padded_vocab_size, bias=False)
         # Buffers outside the state dict: real values even where the weights are on `meta`.
         with torch.device("cpu"):

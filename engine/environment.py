@@ -1,0 +1,15 @@
+"""What torch's libraries have to find in the environment. Imported before torch.
+
+A value that is set already is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Matrix products whose bits do not depend on the path that MKL takes; see invariance.py.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+# OpenMP threads that wait for each other spin only briefly, then sleep: with anything else running
+# on the machine, libgomp's long spins made steps 60 times slower (docs/performance.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
