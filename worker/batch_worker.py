@@ -39,7 +39,7 @@ _TIDY_SECONDS = 60.0
 log = logging.getLogger("rowmill.worker")
 
 
-class BatchWorker(BaseWorker):  # type: ignore[misc]
+class BatchWorker(BaseWorker):
     """Runs jobs of one queue on one engine.
 
     SIGTERM or SIGINT: rows that run are finished and nothing new is taken. A second one: what is
@@ -102,7 +102,7 @@ class BatchWorker(BaseWorker):  # type: ignore[misc]
             self._is_done.set()
             heart.join(_DRAIN_SECONDS)
             self._publish()
-            self.teardown()
+            self.teardown()  # type: ignore[no-untyped-call]
 
     def _loop(self, burst: bool) -> None:
         while self._num_signals < 2:
@@ -224,7 +224,8 @@ class BatchWorker(BaseWorker):  # type: ignore[misc]
     def _publish(self) -> None:
         """Keep the worker's record alive, with the engine's counts beside RQ's own fields."""
         stats = self._engine.stats
-        counts = {
+        fields: dict[Any, Any] = {
+            **self.serialize(),
             "engine_steps": stats.steps,
             "engine_tokens": stats.tokens,
             "engine_prompt_tokens": stats.prompt_tokens,
@@ -232,7 +233,7 @@ class BatchWorker(BaseWorker):  # type: ignore[misc]
         }
         with self.connection.pipeline() as pipe:
             self.heartbeat(pipeline=pipe)
-            pipe.hset(self.key, mapping={**self.serialize(), **counts})
+            pipe.hset(self.key, mapping=fields)
             pipe.sadd(self.redis_workers_keys, self.key)
             pipe.sadd(f"rq:workers:{self._config.queue}", self.key)
             pipe.execute()
@@ -256,4 +257,4 @@ class BatchWorker(BaseWorker):  # type: ignore[misc]
         if payload.get("command") == "stop-job":
             self._stops.put(str(payload.get("job_id")))
         else:
-            super().handle_payload(message)
+            super().handle_payload(message)  # type: ignore[no-untyped-call]

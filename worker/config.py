@@ -16,11 +16,12 @@ class WorkerConfig:
     """A checkpoint's folder, or `demo`."""
     redis_url: str
     queue: str = "rowmill"
-    device: str = "cpu"
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda where there is one."""
     dtype: str | None = None
     num_threads: int | None = None
     """Threads of torch; None: torch's default."""
-    engine: EngineConfig = EngineConfig()
+    engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
     lease: float = 15.0
     """Seconds after its last heartbeat when a worker counts as dead and its jobs go to others."""
     result_ttl: int = 24 * 3600

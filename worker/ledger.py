@@ -114,14 +114,16 @@ class Ledger:
     def claim(self, num_rows: int) -> list[Claim]:
         """Take jobs until their rows come to `num_rows`, in one round trip."""
         keys = [self._queue.key, self._wip]
-        args = [self._worker, uuid.uuid4().hex, num_rows, self._lease, _now_text()]
+        args: list[Any] = [self._worker, uuid.uuid4().hex, num_rows, self._lease, _now_text()]
         replies: Any = self._claim(keys, [*args, self._worker_ttl, self._max_attempts])
         return [_claim_of(reply) for reply in replies]
 
     def heartbeat(self, claims: Sequence[Claim]) -> set[str]:
         """Extend the leases; returns the execution IDs that no longer hold their job."""
-        ids = [part for claim in claims for part in (claim.job_id, claim.execution_id)]
-        lost: Any = self._heartbeat([self._wip], [self._lease, _now_text(), *ids])
+        args: list[Any] = [self._lease, _now_text()]
+        for claim in claims:
+            args += (claim.job_id, claim.execution_id)
+        lost: Any = self._heartbeat([self._wip], args)
         return {execution_id.decode() for execution_id in lost}
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool | redis.ResponseError]:
@@ -156,16 +158,22 @@ class Ledger:
 
     def expire(self, claims: Iterable[Claim]) -> None:
         """End the leases now: the attempt counts as one in which the worker died."""
-        scores = {f"{claim.job_id}:{claim.execution_id}": 0 for claim in claims}
+        scores: Any = {f"{claim.job_id}:{claim.execution_id}": 0 for claim in claims}
         if scores:
-            self._connection.zadd(self._wip, scores, xx=True)  # type: ignore[arg-type]
+            self._connection.zadd(self._wip, scores, xx=True)
 
     def recover(self) -> tuple[list[str], list[str]]:
         """Requeue or fail the jobs whose lease has ended; returns both kinds' job IDs."""
         attempts = "once" if self._max_attempts == 1 else "too often"
         keys = [self._queue.key, self._wip, self._failed]
         reason = _compressed(_ABANDONED.format(attempts=attempts))
-        args = [_now_text(), _RECOVER_AT_ONCE, self._failure_ttl, reason, self._max_attempts]
+        args: list[Any] = [
+            _now_text(),
+            _RECOVER_AT_ONCE,
+            self._failure_ttl,
+            reason,
+            self._max_attempts,
+        ]
         reply: Any = self._recover(keys, args)
         requeued, failed = ([job_id.decode() for job_id in job_ids] for job_ids in reply)
         for job_id in failed:

@@ -26,14 +26,14 @@ class LocalWorkers:
         """`arguments` are those of `rowmill worker`."""
         self._command = [sys.executable, "-m", "worker.cli", "worker", "--stop-with-parent"]
         self._command += arguments
-        self._number = number
+        self.number = number
         self._is_stopping = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self.num_restarts = 0
 
     def __enter__(self) -> LocalWorkers:
-        self._processes = [self._start() for _ in range(self._number)]
+        self._processes = [self._start() for _ in range(self.number)]
         self._watcher.start()
         return self
 
@@ -65,7 +65,7 @@ class LocalWorkers:
 
     @property
     def _may_try(self) -> bool:
-        return self.num_restarts < _MOST_RESTARTS * self._number
+        return self.num_restarts < _MOST_RESTARTS * self.number
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl+C in the terminal then reaches only us, and we stop it.
@@ -80,7 +80,7 @@ class LocalWorkers:
 
 
 @contextlib.contextmanager
-def stop_with_parent() -> Iterator[None]:
+def parent_watch() -> Iterator[None]:
     """End this process, as by SIGTERM, when the one that started it is gone."""
     parent, is_done = os.getppid(), threading.Event()
 

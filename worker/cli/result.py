@@ -1,0 +1,80 @@
+"""`rowmill result`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from jobs import Client, InvalidJobError, JobsError, SampledRows
+from vocab import Tokenizer
+from worker.cli.options import Data, Queue, Redis, server_url
+from worker.cli.reporting import err, exit_code, reported_errors
+from worker.job_lines import tokenizer_of
+
+
+def result(
+    job_ids: Annotated[
+        list[str] | None,
+        typer.Argument(help="Without any: those on standard input, one per line."),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds to wait.  [default: for ever]", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Adds every row's text, by this model's tokenizer.", show_default=False),
+    ] = None,
+    redis: Redis = None,
+    data: Data = None,
+    queue: Queue = "rowmill",
+) -> None:
+    """Wait for jobs and print their rows: a JSON line per job, in the order given.
+
+    A job without rows prints {"job_id": ..., "error": ...}, and the exit code tells of the first.
+    """
+    with reported_errors():
+        wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
+        if not wanted:
+            raise InvalidJobError("job_ids", "no job ID", "at least one")
+        tokenizer = None if model is None else tokenizer_of(model)
+        failures: list[JobsError] = []
+        with Client(server_url(redis, data), queue) as client:
+            for job_id, outcome in _in_order(client, wanted, timeout):
+                if isinstance(outcome, JobsError):
+                    failures.append(outcome)
+                typer.echo(_line(job_id, outcome, tokenizer))
+        if failures:
+            raise typer.Exit(exit_code(failures[0]))
+
+
+def _in_order(
+    client: Client, job_ids: Sequence[str], timeout: float | None
+) -> Iterator[tuple[str, SampledRows | JobsError]]:
+    """Outcomes as they come, held back until those before them are there."""
+    outcomes: dict[str, SampledRows | JobsError] = {}
+    ordered = list(dict.fromkeys(job_ids))
+    position = 0
+    news: Iterable[tuple[str, SampledRows | JobsError]] = client.results(ordered, timeout)
+    if err.is_terminal and len(ordered) > 1:
+        news = track(news, "waiting", total=len(ordered), console=err, transient=True)
+    for job_id, outcome in news:
+        outcomes[job_id] = outcome
+        while position < len(ordered) and ordered[position] in outcomes:
+            yield ordered[position], outcomes.pop(ordered[position])
+            position += 1
+
+
+def _line(job_id: str, outcome: SampledRows | JobsError, tokenizer: Tokenizer | None) -> str:
+    if isinstance(outcome, JobsError):
+        return json.dumps({"job_id": job_id, "error": f"{type(outcome).__name__}: {outcome}"})
+    rows = [row.model_dump() for row in outcome.rows]
+    if tokenizer is not None:
+        for row in rows:
+            row["text"] = tokenizer.decode(row["tokens"])
+    return json.dumps({"job_id": job_id, "rows": rows})

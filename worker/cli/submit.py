@@ -1,0 +1,86 @@
+"""`rowmill submit`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jobs import Client
+from worker.cli.options import Data, Queue, Redis, server_url
+from worker.cli.reporting import BadInputError, reported_errors
+from worker.job_lines import JobLines, parse_tokens
+
+
+def submit(
+    prompt_tokens: Annotated[
+        str | None, typer.Option(help="Prompt as token IDs: 1,2,3", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Prompt as text; needs --model.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Whose tokenizer encodes text: a folder, or demo.", show_default=False),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Encode text as it is, not as a chat's question.")
+    ] = False,
+    num_samples: Annotated[int, typer.Option(help="Rows.")] = 1,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Per row.  [default: until the context is full]", show_default=False),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(help="Keep the k likeliest tokens.", show_default=False)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Keep the likeliest tokens up to this share.", show_default=False),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Keep tokens this likely beside the likeliest.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the rows' random numbers.")] = 0,
+    job_id: Annotated[
+        str | None, typer.Option(help="The job's ID.  [default: a random one]", show_default=False)
+    ] = None,
+    redis: Redis = None,
+    data: Data = None,
+    queue: Queue = "rowmill",
+) -> None:
+    """Push jobs and print their IDs, one per line.
+
+    One job from --prompt-tokens or --text. Without either: one per line of standard input, as
+    JSON like {"prompt_tokens": [1, 2], "seed": 7} or {"text": "What is 2 + 3?"}, with any field
+    of a job and "job_id"; the options stand for fields that a line leaves out.
+    """
+    with reported_errors():
+        fields = {
+            "num_samples": num_samples,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "seed": seed,
+        }
+        lines = JobLines(fields, model=model, is_raw=raw)
+        if prompt_tokens is not None or text is not None:
+            prompt = {"prompt_tokens": parse_tokens(prompt_tokens), "text": text, "job_id": job_id}
+            pushed = [lines.job({key: value for key, value in prompt.items() if value is not None})]
+        elif job_id is not None:
+            raise BadInputError("--job-id names one job: give it with --prompt-tokens or --text")
+        elif sys.stdin.isatty():
+            raise BadInputError("give --prompt-tokens, --text, or JSON lines on standard input")
+        else:
+            pushed = lines.read(sys.stdin)
+        with Client(server_url(redis, data), queue) as client:
+            job_ids = client.submit_many(
+                [job for _, job in pushed], job_ids=[its_id for its_id, _ in pushed]
+            )
+        for its_id in job_ids:
+            typer.echo(its_id)

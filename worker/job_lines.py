@@ -1,0 +1,92 @@
+"""Jobs as people write them: fields of a GenerateJob, or text for a model's tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from jobs import GenerateJob, InvalidJobError
+from vocab import Tokenizer, TokenizerError, load_tokenizer
+from vocab.conversation import render_question
+
+
+class JobLines:
+    """Makes jobs from mappings; `fields` stands for what a mapping leaves out."""
+
+    def __init__(self, fields: Mapping[str, Any], *, model: str | None, is_raw: bool) -> None:
+        self._fields = {name: value for name, value in fields.items() if value is not None}
+        self._tokenizer = None if model is None else tokenizer_of(model)
+        self._is_raw = is_raw
+
+    def job(self, line: Mapping[str, Any]) -> tuple[str, GenerateJob]:
+        """The job's ID, a random one where the line names none, and the job.
+
+        Raises InvalidJobError.
+        """
+        fields = {**self._fields, **line}
+        job_id = fields.pop("job_id", None) or uuid4().hex
+        if "text" in fields:
+            if "prompt_tokens" in fields:
+                raise InvalidJobError("text", "text beside prompt_tokens", "one or the other")
+            fields["prompt_tokens"] = self._encode(fields.pop("text"))
+        return job_id, GenerateJob.parse(fields)
+
+    def read(self, lines: Iterable[str]) -> list[tuple[str, GenerateJob]]:
+        """The jobs of JSON lines; empty lines are passed over. Errors name the line."""
+        jobs = []
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                jobs.append(self.job(_parse(line)))
+            except InvalidJobError as error:
+                error.add_note(f"in line {number} of standard input; no job was pushed")
+                raise
+        return jobs
+
+    def _encode(self, text: Any) -> list[int]:
+        if not isinstance(text, str):
+            raise InvalidJobError("text", repr(text)[:80], "a string")
+        if self._tokenizer is None:
+            raise InvalidJobError("text", "text without a tokenizer", "used with --model")
+        if self._is_raw:
+            return [self._tokenizer.get_bos_token_id(), *self._tokenizer.encode(text)]
+        return render_question(text, self._tokenizer)
+
+
+def tokenizer_of(model: str) -> Tokenizer:
+    """The tokenizer of a checkpoint's folder, or of the shipped model for `demo`.
+
+    Needs no torch. Raises TokenizerError where there is none.
+    """
+    if model != "demo":
+        return load_tokenizer(model)
+    spec = find_spec("engine")  # finds the package and does not import it
+    if spec is None or spec.origin is None:
+        raise TokenizerError("the shipped model is not installed")
+    return load_tokenizer(str(Path(spec.origin).parent / "models" / "demo"))
+
+
+def parse_tokens(text: str | None) -> list[int] | None:
+    """Token IDs as people write them: with commas or spaces between. Raises InvalidJobError."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.replace(",", " ").split()]
+    except ValueError as error:
+        limit = "token IDs with commas between, as in 1,2,3"
+        raise InvalidJobError("prompt_tokens", repr(text)[:80], limit) from error
+
+
+def _parse(line: str) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidJobError("line", "what is no JSON", "a JSON object") from error
+    if not isinstance(parsed, dict):
+        raise InvalidJobError("line", repr(parsed)[:80], "a JSON object")
+    return parsed
