@@ -21,7 +21,7 @@ FORBIDDEN = {
 # Imported in one file of jobs each, so that a change of theirs touches one room.
 CONFINED_IN_JOBS = ("msgpack", "rq")
 # MKL reads its variable when torch is imported, so invariance.py has to be there first.
-MAY_READ_ENVIRONMENT = {"worker/config.py", "engine/invariance.py"}
+MAY_READ_ENVIRONMENT = {"worker/config.py", "engine/environment.py"}
 
 
 def files_of(package: str) -> list[Path]:
