@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 FROM python:3.12-slim
 
-# The package index that torch comes from. Empty: the default one, whose torch has CUDA. For a CPU,
-# https://download.pytorch.org/whl/cpu saves gigabytes.
+# The package index that torch comes from. Empty: the default one, whose torch has CUDA. PyTorch's
+# index of CPU builds, which its installation page names, saves gigabytes.
 ARG TORCH_INDEX=""
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \

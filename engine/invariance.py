@@ -1,7 +1,7 @@
 """What keeps a row's bits independent of its neighbours; see docs/reproducibility.md.
 
 A matrix product may take another path through the library for another number of rows, and then
-rounds differently. Two measures, each enough on the machines measured, together cheap:
+rounds differently. Two measures; on some machines one is not enough, on others not the other:
 
 - MKL's strict conditional numerical reproducibility, which `environment.py` asks for;
 - shapes that stay on one path: the rows of every product are padded to a multiple of ROW_TILE,
