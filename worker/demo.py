@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import random
+import re
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +15,13 @@ import redis
 from jobs import Client, GenerateJob, ResultTimeoutError, Row, SampledRows
 from vocab import ByteTokenizer
 from vocab.conversation import render_question
+from vocab.display import display
 from vocab.special import OUTPUT_END
 from worker.arithmetic import Question, arithmetic_question
 
 MAX_TOKENS = 96
 _CHECK_SECONDS = 5.0
+_SPECIAL = re.compile(r"(?:<\|\w+\|>)+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,13 @@ class Demo:
         for question, result in zip(self.questions, results, strict=True):
             yield Answered(
                 question=question,
-                texts=[self._tokenizer.decode(row.tokens) for row in result.rows],
+                texts=[self._in_parts(row) for row in result.rows],
                 are_right=[self._statement(row) == question.answer for row in result.rows],
             )
+
+    def _in_parts(self, row: Row) -> str:
+        """A row's text with a bar between the call, the calculator's output and the answer."""
+        return _SPECIAL.sub(" | ", display(row.tokens, self._tokenizer)).strip(" |")
 
     def _statement(self, row: Row) -> str:
         """What a row says after the calculator's output."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.vocab.encodings import tiny_encoding
 from vocab import SPECIAL_TOKENS, BPETokenizer, ByteTokenizer, TokenizerError
 from vocab.conversation import render_question
+from vocab.display import display
 from vocab.special import BOS
 
 AnyTokenizer = BPETokenizer | ByteTokenizer
@@ -85,3 +86,9 @@ def test_bpe_merges_what_was_learned() -> None:
 def test_bpe_needs_its_first_token() -> None:
     with pytest.raises(TokenizerError, match="endoftext"):
         BPETokenizer(tiny_encoding(), bos="<|endoftext|>")
+
+
+def test_display_names_the_special_tokens_that_decode_leaves_out() -> None:
+    tokenizer = ByteTokenizer()
+    end = tokenizer.encode_special("<|assistant_end|>")
+    assert display([*tokenizer.encode("äb"), end, end], tokenizer) == "äb" + 2 * "<|assistant_end|>"

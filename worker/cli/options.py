@@ -20,8 +20,8 @@ Redis = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the embedded server.  [default: ~/.local/share/rowmill]",
-        show_default=False,
+        help="Folder of the embedded server.",
+        show_default="~/.local/share/rowmill",
     ),
 ]
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]

@@ -12,6 +12,7 @@ from rich.progress import track
 
 from jobs import Client, InvalidJobError, JobsError, SampledRows
 from vocab import Tokenizer
+from vocab.display import display
 from worker.cli.options import Data, Queue, Redis, server_url
 from worker.cli.reporting import err, exit_code, reported_errors
 from worker.job_lines import tokenizer_of
@@ -24,7 +25,7 @@ def result(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds to wait.  [default: for ever]", show_default=False),
+        typer.Option(min=0, help="Seconds to wait.", show_default="for ever"),
     ] = None,
     model: Annotated[
         str | None,
@@ -76,5 +77,5 @@ def _line(job_id: str, outcome: SampledRows | JobsError, tokenizer: Tokenizer | 
     rows = [row.model_dump() for row in outcome.rows]
     if tokenizer is not None:
         for row in rows:
-            row["text"] = tokenizer.decode(row["tokens"])
+            row["text"] = display(row["tokens"], tokenizer)
     return json.dumps({"job_id": job_id, "rows": rows})

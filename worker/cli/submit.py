@@ -30,7 +30,7 @@ def submit(
     num_samples: Annotated[int, typer.Option(help="Rows.")] = 1,
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Per row.  [default: until the context is full]", show_default=False),
+        typer.Option(help="Per row.", show_default="until the context is full"),
     ] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 1.0,
     top_k: Annotated[
@@ -46,7 +46,7 @@ def submit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the rows' random numbers.")] = 0,
     job_id: Annotated[
-        str | None, typer.Option(help="The job's ID.  [default: a random one]", show_default=False)
+        str | None, typer.Option(help="The job's ID.", show_default="a random one")
     ] = None,
     redis: Redis = None,
     data: Data = None,

@@ -25,26 +25,20 @@ def worker(
     ] = "auto",
     dtype: Annotated[
         str | None,
-        typer.Option(
-            help="Of the weights.  [default: float32 on a CPU, else bfloat16]", show_default=False
-        ),
+        typer.Option(help="Of the weights.", show_default="float32 on a CPU, else bfloat16"),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads.  [default: torch's choice]", show_default=False),
+        typer.Option(min=1, help="CPU threads.", show_default="torch's choice"),
     ] = None,
     kv_budget_tokens: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="KV cache.  [default: a quarter of the free memory]", show_default=False
-        ),
+        typer.Option(min=1, help="KV cache.", show_default="a quarter of the free memory"),
     ] = None,
     max_num_samples: Annotated[int, typer.Option(min=1, help="Most rows of a job.")] = 4096,
     max_new_tokens: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Most max_tokens of a job.  [default: the context]", show_default=False
-        ),
+        typer.Option(min=1, help="Most max_tokens of a job.", show_default="the context"),
     ] = None,
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds until a silent worker counts as dead.")
