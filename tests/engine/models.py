@@ -65,7 +65,9 @@ def random_model(
     model = (ChaoticGPT if is_chaotic else GPT)(config).requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(seed)
     for name, weight in sorted(model.state_dict().items()):
-        scale = 1.0 if "wte" in name else (3.0 if "lm_head" in name else 1.5) / weight.size(1) ** 0.5
+        scale = (
+            1.0 if "wte" in name else (3.0 if "lm_head" in name else 1.5) / weight.size(1) ** 0.5
+        )
         weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
     return model
 
@@ -112,9 +114,14 @@ class SeedModel:
 
 
 class ScriptedModel:
-    """nanochat's interface; it says the script's tokens after the prompt, whatever went before."""
+    """nanochat's interface; it says the script's tokens after the prompt, whatever went before.
 
-    def __init__(self, prompt_length: int, script: Sequence[int], vocab_size: int = 265) -> None:
+    None in the script is a position at which all tokens are as likely; its last entry repeats.
+    """
+
+    def __init__(
+        self, prompt_length: int, script: Sequence[int | None], vocab_size: int = 265
+    ) -> None:
         self.config = SimpleNamespace(
             n_layer=1, n_head=1, n_kv_head=1, n_embd=2, sequence_len=512, vocab_size=vocab_size
         )
@@ -130,7 +137,9 @@ class ScriptedModel:
         zeros = torch.zeros(num_rows, 1, num_tokens, 2)
         kv_cache.insert_kv(0, zeros, zeros)
         logits = torch.zeros(num_rows, num_tokens, self.config.vocab_size)
-        logits[:, -1, self._script[min(position, len(self._script) - 1)]] = 100.0
+        token = self._script[min(position, len(self._script) - 1)]
+        if token is not None:
+            logits[:, -1, token] = 100.0
         return logits
 
 

@@ -28,7 +28,9 @@ def assert_greedy(model: GPT, prompt: list[int], tokens: list[int], masks: list[
 def test_greedy_rows_are_those_of_naive_generation(shape: tuple[int, ...]) -> None:
     model = random_model(*shape)
     requests = [request(str(n), prompt_of(n, n), temperature=0, max_tokens=40) for n in LENGTHS]
-    for each, (row,) in zip(requests, run_all(model, requests).values(), strict=True):
+    results = run_all(model, requests)
+    for each in requests:
+        (row,) = results[each.id]
         assert len(row.tokens) == 40
         assert_greedy(model, list(each.prompt_tokens), row.tokens, row.masks)
 

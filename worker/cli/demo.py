@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import itertools
 import json as json_module
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ def demo(
     questions: Annotated[int, typer.Option(min=1, help="How many questions to ask.")] = 256,
     num_samples: Annotated[int, typer.Option(min=1, help="Rows per question.")] = 4,
     max_rows: Annotated[int, typer.Option(min=1, help="Rows per worker at once.")] = 64,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes, of one thread each.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Picks the questions and the jobs' seeds.")] = 0,
     json: Annotated[
         Path | None, typer.Option(help="Also write the figures to this file.", show_default=False)
@@ -41,7 +40,7 @@ def demo(
     with reported_errors():
         run = Demo(questions, num_samples, seed)
         arguments = ["--model", "demo", "--queue", _QUEUE, "--max-rows", str(max_rows), "--quiet"]
-        arguments += ["--threads", str(max(1, (os.cpu_count() or 1) // workers))]
+        arguments += ["--threads", "1"]  # the model is too small for more: see performance.md
         with contextlib.ExitStack() as stack:
             url = stack.enter_context(embedded_server())
             connection = stack.enter_context(open_connection(url))
