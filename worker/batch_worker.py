@@ -8,6 +8,7 @@ tells which claims are lost. They share `Claims`, and the ledger's connection po
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import signal
 import threading
@@ -232,7 +233,8 @@ class BatchWorker(BaseWorker):
             "running_rows": self._engine.num_running_rows,
         }
         with self.connection.pipeline() as pipe:
-            self.heartbeat(pipeline=pipe)
+            # A dead worker's record is gone soon after its leases, not after RQ's minutes.
+            self.heartbeat(timeout=math.ceil(2 * self._config.lease), pipeline=pipe)
             pipe.hset(self.key, mapping=fields)
             pipe.sadd(self.redis_workers_keys, self.key)
             pipe.sadd(f"rq:workers:{self._config.queue}", self.key)
