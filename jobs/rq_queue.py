@@ -141,7 +141,8 @@ class RqQueue:
 def _hash_fields(
     job_id: str, job: GenerateJob, queue: Queue, options: JobOptions
 ) -> dict[str, Any]:
-    """What RQ's own enqueue would write, and `num_samples`, by which workers count rows."""
+    """What RQ's own enqueue would write; `num_samples`, by which workers count rows; no doubt about
+    the attempts."""
     retries = options.max_attempts - 1
     rq_job = queue.create_job(
         FUNCTION_NAME,
@@ -155,7 +156,8 @@ def _hash_fields(
         retry=Retry(max=retries) if retries else None,
     )
     rq_job.enqueued_at = now()
-    return {**rq_job.to_dict(), "num_samples": job.num_samples}
+    # RQ leaves retries_left out for a job without retries, which means the worker's default.
+    return {**rq_job.to_dict(), "retries_left": retries, "num_samples": job.num_samples}
 
 
 def _keys_to_cancel(job_id: str, queue_name: str) -> list[str]:

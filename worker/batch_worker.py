@@ -106,17 +106,22 @@ class BatchWorker(BaseWorker):
             self.teardown()  # type: ignore[no-untyped-call]
 
     def _loop(self, burst: bool) -> None:
-        while self._num_signals < 2:
+        while self._num_signals == 0:
             self._drop_lost()
-            if self._num_signals == 0:
-                self._claim()
+            self._claim()
             if self._engine.has_work:
                 self._step()
-            elif burst or self._num_signals:
+            elif burst:
                 return
             else:
                 self._wait()
-        self._give_back()
+        log.info("finishing %d running jobs; a second signal gives them back", len(self._running))
+        while self._engine.has_work:
+            if self._num_signals > 1:
+                self._give_back()
+                return
+            self._drop_lost()
+            self._step()
 
     def _claim(self) -> None:
         """Take as many jobs as there are free rows; a bad one fails, and its neighbours run."""
@@ -236,6 +241,8 @@ class BatchWorker(BaseWorker):
             # A dead worker's record is gone soon after its leases, not after RQ's minutes.
             self.heartbeat(timeout=math.ceil(2 * self._config.lease), pipeline=pipe)
             pipe.hset(self.key, mapping=fields)
+            # The ledger keeps the state, unless the record expired while this process was stopped.
+            pipe.hsetnx(self.key, "state", "busy" if len(self._claims) else "idle")
             pipe.sadd(self.redis_workers_keys, self.key)
             pipe.sadd(f"rq:workers:{self._config.queue}", self.key)
             pipe.execute()
@@ -254,9 +261,12 @@ class BatchWorker(BaseWorker):
         return connection
 
     def handle_payload(self, message: Any) -> None:
-        """RQ's commands; `stop-job` finds its job among all that run, not only the first."""
-        payload = parse_payload(message)
-        if payload.get("command") == "stop-job":
-            self._stops.put(str(payload.get("job_id")))
-        else:
-            super().handle_payload(message)  # type: ignore[no-untyped-call]
+        """RQ's commands; those to stop find their job among all that run, not only the first."""
+        try:
+            payload = parse_payload(message)
+            if payload.get("command") in ("stop-job", "stop-execution"):
+                self._stops.put(str(payload.get("job_id")))
+            else:
+                super().handle_payload(message)  # type: ignore[no-untyped-call]
+        except Exception as error:  # anybody may publish anything, and the next may be a command
+            log.warning("not a command: %r", error)

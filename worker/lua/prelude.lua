@@ -16,6 +16,12 @@ local function holds(wip, composite)
   return redis.call('ZSCORE', wip, composite) ~= false
 end
 
+-- A record that is gone stays so: without its other fields it would be no worker's.
+local function set_state(worker, state)
+  local key = 'rq:worker:' .. worker
+  if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, 'state', state) end
+end
+
 local function forget_execution(wip, worker, job_id, execution_id)
   local composite = job_id .. ':' .. execution_id
   local executions = 'rq:worker:' .. worker .. ':executions'
@@ -23,10 +29,7 @@ local function forget_execution(wip, worker, job_id, execution_id)
   redis.call('DEL', 'rq:execution:' .. composite)
   redis.call('ZREM', 'rq:executions:' .. job_id, execution_id)
   redis.call('SREM', executions, composite)
-  local worker_key = 'rq:worker:' .. worker
-  if redis.call('SCARD', executions) == 0 and redis.call('EXISTS', worker_key) == 1 then
-    redis.call('HSET', worker_key, 'state', 'idle')
-  end
+  if redis.call('SCARD', executions) == 0 then set_state(worker, 'idle') end
 end
 
 -- Put a job back at the head of its queue.
@@ -36,17 +39,20 @@ local function requeue(queue, job_id, now_text)
   redis.call('LPUSH', queue, job_id)
 end
 
--- How long to keep what is left of a job: its own setting, else the worker's.
+-- How long to keep what is left of a job, in whole seconds: its own setting, else the worker's.
 local function ttl_of(job_id, field, default)
-  return tonumber(redis.call('HGET', job_key(job_id), field) or default) or tonumber(default)
+  local ttl = tonumber(redis.call('HGET', job_key(job_id), field) or default)
+  if not (ttl and ttl > -2^31 and ttl < 2^31) then ttl = tonumber(default) end  -- also nan
+  return math.floor(ttl)
 end
 
--- Seconds, as RQ means them: negative is for ever.
+-- Seconds, as RQ means them: negative is for ever. 0 is not at all, and what follows a job up still
+-- needs it for a moment.
 local function expire(key, ttl)
-  if ttl > 0 then
-    redis.call('EXPIRE', key, ttl)
-  elseif ttl < 0 then
+  if ttl < 0 then
     redis.call('PERSIST', key)
+  else
+    redis.call('EXPIRE', key, ttl == 0 and 60 or ttl)
   end
 end
 
