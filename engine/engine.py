@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.config import EngineConfig
-from engine.errors import RequestError, SchedulingError
+from engine.errors import ModelError, RequestError, SchedulingError
 from engine.limits import allowed_new_tokens
 from engine.memory import default_budget
 from engine.models.packed import ModelShape, PackedModel
@@ -55,6 +55,7 @@ class Engine:
         self._states: dict[str, RequestState] = {}
         is_packed = isinstance(model, PackedModel)
         shape: ModelShape = model.shape if is_packed else seed_shape(model)
+        _check_vocabulary(tokenizer, shape)
         self.kv_budget_tokens = self.config.kv_budget_tokens or default_budget(model, shape)
         self._runner: Runner = (
             PackedRunner(model, self.config.max_rows, self.kv_budget_tokens)
@@ -232,3 +233,13 @@ def _column(state: RequestState, position: int) -> tuple[list[int], list[int]] |
         else:
             return None
     return tokens, masks
+
+
+def _check_vocabulary(tokenizer: Tokenizer | None, shape: ModelShape) -> None:
+    """A token that is forced into a row must be one that the model can read."""
+    size = getattr(tokenizer, "get_vocab_size", lambda: 0)()
+    if shape.vocab_size is not None and size > shape.vocab_size:
+        raise ModelError(
+            f"the tokenizer has {size} tokens and the model {shape.vocab_size}: "
+            "it is another model's tokenizer"
+        )

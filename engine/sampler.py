@@ -80,8 +80,6 @@ def _draw(
     cumulative_RV = weights_RV.cumsum(-1, dtype=torch.float64)
     total_R = cumulative_RV[:, -1]
     target_R = torch.tensor(uniforms, dtype=torch.float64, device=device) * total_R
-    # u < 1, but u * total may round up to total, which no entry exceeds.
-    target_R = torch.minimum(target_R, torch.nextafter(total_R, torch.zeros_like(total_R)))
     chosen_R1 = torch.searchsorted(cumulative_RV, target_R.unsqueeze(-1), right=True)
     # Where a model's logits are NaN, so is the total, and no entry is found.
     return chosen_R1.squeeze(-1).clamp_(max=logits_RV.size(-1) - 1).tolist()

@@ -57,7 +57,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict, without the prefix that torch.compile leaves. Runs no code of the file."""
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its readers do
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path} can't be read: {reason}") from error

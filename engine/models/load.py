@@ -19,6 +19,8 @@ from vocab.tokenizer import Tokenizer
 DEMO = "demo"
 """The name of the shipped model wherever a model is named."""
 
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
 
 def load_model(
     path: str | Path,
@@ -102,6 +104,7 @@ def _checked_dtype(dtype: torch.dtype | str | None, device: torch.device) -> tor
     if dtype is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     resolved = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(resolved, torch.dtype) or not resolved.is_floating_point:
-        raise ModelError(f"dtype: must be a floating-point dtype of torch, not {dtype!r}")
+    if resolved not in _DTYPES:
+        names = ", ".join(str(known).removeprefix("torch.") for known in _DTYPES)
+        raise ModelError(f"dtype: must be one of {names}, not {dtype!r}")
     return resolved

@@ -25,6 +25,7 @@ from engine.models.packed import Attend, ModelShape
 _ROPE_BASE = 10_000
 _LOGIT_CAP = 15.0
 _VOCAB_MULTIPLE = 64
+_MOST = 2**22  # of anything in a config: more is a broken file, not a model
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,10 @@ class GPTConfig:
             raise ModelError(f"model_config lacks {', '.join(missing)}")
         for name in sorted(names):
             value = fields[name]
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ModelError(f"model_config.{name} must be a positive integer, not {value!r}")
+            if type(value) is not int or not 1 <= value <= _MOST:
+                raise ModelError(
+                    f"model_config.{name} must be an integer from 1 to {_MOST}, not {value!r}"
+                )
         config = cls(**fields)
         if config.n_embd % config.n_head or config.n_head % config.n_kv_head:
             raise ModelError("model_config: n_head must divide n_embd, and n_kv_head n_head")

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import ModelError
+from engine import Engine, ModelError
 from engine.models import DEMO, load_model
 from engine.models.load import model_folder
 from engine.models.nanochat import GPT
 from tests.engine.models import random_model
 from tests.engine.runs import request, run_all
-from vocab import ByteTokenizer
+from vocab import SPECIAL_TOKENS, ByteTokenizer
 
 CONFIG = {
     "sequence_len": 32,
@@ -131,10 +131,10 @@ def test_a_missing_config_field_is_named(tmp_path: Path, name: str) -> None:
         load_model(write(tmp_path, meta={"model_config": config}))
 
 
-@pytest.mark.parametrize("value", [None, "4", 4.0, True, 0, -1, [4]])
+@pytest.mark.parametrize("value", [None, "4", 4.0, True, 0, -1, 2**40, [4]])
 @pytest.mark.parametrize("name", ["n_layer", "vocab_size"])
 def test_a_mistyped_config_field_is_named(tmp_path: Path, name: str, value: object) -> None:
-    with pytest.raises(ModelError, match=f"model_config.{name} must be a positive integer"):
+    with pytest.raises(ModelError, match=f"model_config.{name} must be an integer from 1"):
         load_model(write(tmp_path, meta={"model_config": CONFIG | {name: value}}))
 
 
@@ -231,3 +231,10 @@ def test_a_device_that_is_not_there_is_named() -> None:
 def test_a_dtype_that_is_no_float_is_named(dtype: Any) -> None:
     with pytest.raises(ModelError, match=r"^dtype: "):
         load_model(DEMO, dtype=dtype)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused() -> None:
+    model, _ = load_model("demo")
+    tokenizer = ByteTokenizer(special_tokens=[*SPECIAL_TOKENS, "<|one_more|>"])
+    with pytest.raises(ModelError, match="tokenizer has 266 tokens and the model 265"):
+        Engine(model, tokenizer)
