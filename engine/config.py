@@ -5,22 +5,27 @@ from __future__ import annotations
 import dataclasses
 
 from engine.errors import EngineError
+from engine.request import shown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """None of these changes a row's tokens. Raises EngineError naming a value out of range."""
+    """None of these changes a row's tokens; the limits refuse requests.
+
+    Raises EngineError naming a value out of range.
+    """
 
     max_rows: int = 64
     """Most rows that run at once."""
     kv_budget_tokens: int | None = None
-    """Memory for keys and values, in tokens; None: what half of the free memory holds."""
+    """Memory for keys and values, in tokens; None: what a quarter of the free memory holds."""
     max_prefill_tokens: int = 2048
-    """Prompt tokens that one step prefills at most, so that running rows do not stall."""
+    """After so many prompt tokens a step takes no further chunk: running rows shall not stall."""
     max_num_samples: int | None = None
     """Most rows that one request may ask for."""
     max_new_tokens: int | None = None
-    """Most `max_tokens` that a request may ask for; None: what the context holds."""
+    """Most `max_tokens` that a request may ask for; None: what the context holds. With a limit, a
+    request has to name its own: rows that were cut short in silence would depend on the engine."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -28,4 +33,6 @@ class EngineConfig:
             if value is None and field.default is None:
                 continue
             if type(value) is not int or value < 1:
-                raise EngineError(f"{field.name} must be an integer of at least 1, not {value!r}")
+                raise EngineError(
+                    f"{field.name} must be an integer of at least 1, not {shown(value)}"
+                )

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor
 
 from engine.config import EngineConfig
-from engine.errors import ModelError, RequestError, SchedulingError
+from engine.errors import EngineError, ModelError, RequestError, SchedulingError
 from engine.limits import allowed_new_tokens
 from engine.memory import default_budget
-from engine.models.packed import ModelShape, PackedModel
+from engine.models.packed import ModelShape
 from engine.packed_runner import PackedRunner
+from engine.probe import products_are_invariant
 from engine.request import Request, RequestResult, SamplingParams
-from engine.runner import Runner
-from engine.sampler import is_greedy, sample
+from engine.runner import Chunk, Runner
+from engine.sampler import sample
 from engine.scheduler import Scheduler
 from engine.state import RequestState, RowState
 from engine.tool_use import Tool, terminal_tokens
 from engine.wave_runner import WaveRunner, seed_shape
 from vocab.tokenizer import Tokenizer
+
+log = logging.getLogger("rowmill.engine")
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,9 +58,16 @@ class Engine:
         self.stats = EngineStats()
         self._terminal = terminal_tokens(tokenizer)
         self._states: dict[str, RequestState] = {}
-        is_packed = isinstance(model, PackedModel)
+        self._streaming: set[str] = set()
+        self._unread: list[RequestResult] = []
+        self._is_broken = False
+        is_packed = isinstance(getattr(model, "shape", None), ModelShape)
         shape: ModelShape = model.shape if is_packed else seed_shape(model)
         _check_vocabulary(tokenizer, shape)
+        self.is_invariant = products_are_invariant(model)
+        """Whether the promise of equal bits was found to hold for this model on this machine."""
+        if not self.is_invariant:
+            log.warning("rows may depend on what shares the batch: see docs/reproducibility.md")
         self.kv_budget_tokens = self.config.kv_budget_tokens or default_budget(model, shape)
         self._runner: Runner = (
             PackedRunner(model, self.config.max_rows, self.kv_budget_tokens)
@@ -73,7 +85,8 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        return self._scheduler.has_work
+        """Whether a step has something to do or to return."""
+        return bool(self._scheduler.has_work or self._unread)
 
     @property
     def num_running_rows(self) -> int:
@@ -86,23 +99,13 @@ class Engine:
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens for which memory is allocated now; at most `kv_budget_tokens`."""
+        """Tokens for which memory is allocated now; at most `kv_budget_tokens`. While a cache is
+        resized, its old and its new tensor are held at once."""
         return self._runner.kv_tokens
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises RequestError where this engine can never run it."""
-        if request.id in self._states:
-            raise SchedulingError(f"request {request.id!r} is already in the engine")
-        state = RequestState(request, allowed_new_tokens(request, self._runner.shape, self.config))
-        if not self._scheduler.fits_alone(state):
-            raise RequestError(
-                "max_tokens",
-                f"one row of {state.num_prompt_tokens} prompt tokens and up to "
-                f"{state.max_new_tokens} new ones needs more than the KV budget of "
-                f"{self.kv_budget_tokens} tokens",
-            )
-        self._states[request.id] = state
-        self._scheduler.add(state)
+        self._add(self._state_of(request))
 
     @torch.inference_mode()  # rows are moved in caches that were made in it
     def cancel(self, request_id: str) -> bool:
@@ -117,13 +120,29 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[RequestResult]:
-        """One turn: every running row takes one token. Returns the requests that are done."""
+        """One turn: every running row takes one token. Returns the requests that are done.
+
+        After an exception, of the model or the device, rows may be torn: the engine is of no more
+        use, and every further step raises SchedulingError.
+        """
+        if self._is_broken:
+            raise SchedulingError("a step of this engine has failed; make a new one")
+        self._is_broken = True
         for request in self._scheduler.admit():
             self._runner.open(request)
-        logits_RV = self._forward()
-        rows = self._scheduler.running
-        self._append(rows, logits_RV)
-        return self._retire()
+        chunks = self._scheduler.next_chunks()
+        running = list(self._scheduler.running)
+        logits_RV, prompt_logits_NV = self._runner.forward(running, chunks)
+        self._keep_prompt_logits(chunks, prompt_logits_NV)
+        started = self._start_rows()
+        self._append_tokens(running, logits_RV)
+        self._append_tokens(started, _first_logits(started))
+        self.stats.steps += bool(running or started)
+        self.stats.tokens += len(running) + len(started)
+        results = self._retire()
+        self._is_broken = False
+        results, self._unread = self._unread + results, []
+        return results
 
     def generate(
         self,
@@ -137,18 +156,24 @@ class Engine:
         """Stream one prompt's rows: per position a column of tokens and one of masks, by row.
 
         A mask is 1 for a sampled token and 0 for a forced one. A row that has ended repeats its
-        last token with mask 0. It runs apart from submitted requests, on the same model. Raises
-        RequestError before the first column.
+        last token with mask 0. `max_tokens` is a ceiling here, as in nanochat: rows end with the
+        context at the latest. Submitted requests share the batch; those that finish meanwhile are
+        returned by the next `step`. Raises RequestError at once.
         """
         params = SamplingParams(
             max_tokens=max_tokens, temperature=temperature, top_k=top_k, seed=seed
         )
         request = Request(
-            id="generate", prompt_tokens=tokens, num_samples=num_samples, params=params
+            id=f"generate-{uuid4().hex}",
+            prompt_tokens=tokens,
+            num_samples=num_samples,
+            params=params,
         )
-        engine = Engine(self.model, self.tokenizer, self.config)
-        engine.submit(request)
-        return engine._columns(request.id)
+        room = self._runner.shape.max_seq_len - len(tokens)
+        if max_tokens is not None and max_tokens > room > 0:
+            params = dataclasses.replace(params, max_tokens=room)
+            request = dataclasses.replace(request, params=params)
+        return self._columns(self._state_of(request))
 
     def generate_batch(
         self, tokens: list[int], num_samples: int = 1, **kwargs: Any
@@ -169,35 +194,47 @@ class Engine:
                     masks[row].append(mask)
         return results, masks
 
-    def _forward(self) -> Tensor:
-        """Run the batch and start rows; logits `[rows, vocab]` of all rows, the new ones last."""
-        chunks = self._scheduler.next_chunks()
-        running = list(self._scheduler.running)
-        logits_RV, prompt_logits_NV = self._runner.forward(running, chunks)
+    def _state_of(self, request: Request) -> RequestState:
+        """Check a request against the model, the limits and the KV budget."""
+        max_new_tokens = allowed_new_tokens(request, self._runner.shape, self.config)
+        state = RequestState(request, max_new_tokens)
+        if self._scheduler.fits_alone(state):
+            return state
+        is_prompt = not self._scheduler.fits_alone(RequestState(request, 1))
+        raise RequestError(
+            "prompt_tokens" if is_prompt else "max_tokens",
+            f"{state.num_prompt_tokens} prompt tokens and up to {max_new_tokens} new ones, both "
+            f"rounded up, need more than the KV budget of {self.kv_budget_tokens} tokens",
+        )
+
+    def _add(self, state: RequestState) -> None:
+        if state.id in self._states:
+            raise SchedulingError(f"request {state.id!r} is already in the engine")
+        self._states[state.id] = state
+        self._scheduler.add(state)
+
+    def _keep_prompt_logits(self, chunks: list[Chunk], prompt_logits_NV: Tensor) -> None:
+        """A prompt's last logits stay until all rows of its request have drawn from them."""
         ends = [chunk.request for chunk in chunks if chunk.is_last]
         for request, logits_V in zip(ends, prompt_logits_NV, strict=True):
             request.prompt_logits_V = logits_V.clone()
         self.stats.prompt_tokens += sum(chunk.end - chunk.start for chunk in chunks)
-        started = self._scheduler.start_rows()
-        for slot, row in enumerate(started, start=len(running)):
-            self._runner.start(slot, row)
-        first = [row.request.prompt_logits_V for row in started]
-        new_logits = [logits_V for logits_V in first if logits_V is not None]
-        if not new_logits:
-            return logits_RV
-        new_logits_RV = torch.stack(new_logits)
-        return torch.cat([logits_RV, new_logits_RV]) if running else new_logits_RV
 
-    def _append(self, rows: list[RowState], logits_RV: Tensor) -> None:
+    def _start_rows(self) -> list[RowState]:
+        first_slot = len(self._scheduler.running)
+        started = self._scheduler.start_rows()
+        for slot, row in enumerate(started, start=first_slot):
+            self._runner.start(slot, row)
+        return started
+
+    def _append_tokens(self, rows: list[RowState], logits_RV: Tensor) -> None:
         """Every row takes its next token."""
         if not rows:
             return
         params = [row.request.params for row in rows]
-        uniforms = [0.0 if is_greedy(row.request.params) else row.uniform() for row in rows]
-        for row, token in zip(rows, sample(logits_RV, params, uniforms), strict=True):
+        tokens = sample(logits_RV, params, [row.uniform() for row in rows])
+        for row, token in zip(rows, tokens, strict=True):
             row.append(token)
-        self.stats.steps += 1
-        self.stats.tokens += len(rows)
 
     def _retire(self) -> list[RequestResult]:
         done, moves = self._scheduler.retire()
@@ -205,17 +242,24 @@ class Engine:
         for request in done:
             self._runner.close(request)
             del self._states[request.id]
-        return [request.result() for request in done]
+        return [request.result() for request in done if request.id not in self._streaming]
 
-    def _columns(self, request_id: str) -> Iterator[tuple[list[int], list[int]]]:
+    def _columns(self, state: RequestState) -> Iterator[tuple[list[int], list[int]]]:
         """Step until the request is done, yielding each position once all rows have it."""
-        state = self._states[request_id]
+        self._add(state)
+        self._streaming.add(state.id)
         position = 0
-        while self.has_work:
-            self.step()
-            while (column := _column(state, position)) is not None:
-                yield column
-                position += 1
+        try:
+            while state.num_unfinished:
+                self._unread = self.step()
+                if error := state.error:
+                    raise EngineError(error)
+                while (column := _column(state, position)) is not None:
+                    yield column
+                    position += 1
+        finally:
+            self.cancel(state.id)
+            self._streaming.remove(state.id)
 
 
 def _column(state: RequestState, position: int) -> tuple[list[int], list[int]] | None:
@@ -233,6 +277,12 @@ def _column(state: RequestState, position: int) -> tuple[list[int], list[int]] |
         else:
             return None
     return tokens, masks
+
+
+def _first_logits(rows: list[RowState]) -> Tensor:
+    """Logits `[rows, vocab]` after the rows' prompts."""
+    logits = [row.request.prompt_logits_V for row in rows]
+    return torch.stack([its for its in logits if its is not None]) if rows else torch.empty(0, 0)
 
 
 def _check_vocabulary(tokenizer: Tokenizer | None, shape: ModelShape) -> None:

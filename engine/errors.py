@@ -2,7 +2,7 @@
 
 EngineError
 ├── RequestError     a request that this engine can't run; names the field and the limit
-├── SchedulingError  a misuse of the engine: a request ID in use, stepping while a row streams
+├── SchedulingError  a call that does not fit: a request ID in use, an engine that has failed
 └── ModelError       a checkpoint or tokenizer that is missing, broken or of another architecture
 """
 

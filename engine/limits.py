@@ -18,14 +18,15 @@ def allowed_new_tokens(request: Request, shape: ModelShape, config: EngineConfig
             f"must be at most {shape.max_seq_len - 1} tokens for the model's context of "
             f"{shape.max_seq_len}, not {num_prompt_tokens}",
         )
-    if shape.vocab_size is not None:
-        for token in (min(request.prompt_tokens), max(request.prompt_tokens)):
-            check_integer("prompt_tokens", token, 0, shape.vocab_size - 1)
+    for token in (min(request.prompt_tokens), max(request.prompt_tokens)):
+        check_integer("prompt_tokens", token, 0, (shape.vocab_size or 2**31) - 1)
     if config.max_num_samples is not None:
         check_integer("num_samples", request.num_samples, 1, config.max_num_samples)
-    if config.max_new_tokens is not None:
-        room = min(room, config.max_new_tokens)
     wanted = request.params.max_tokens
+    if config.max_new_tokens is not None and config.max_new_tokens < room:
+        room = config.max_new_tokens
+        if wanted is None:
+            raise RequestError("max_tokens", f"must be given here, from 1 to {room}")
     if wanted is not None and wanted > room:
         raise RequestError(
             "max_tokens", f"must be at most {room} after this prompt and model, not {wanted}"

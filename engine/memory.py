@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from engine.models.packed import ModelShape
@@ -25,10 +25,17 @@ def default_budget(model: Any, shape: ModelShape) -> int:
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
     try:
-        return min(free, int(limit.read_text()) - int(used.read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit
+        return min(free, _left_in_control_group(Path("/sys/fs/cgroup")))
+    except (OSError, ValueError):  # none, or one without a limit
         return free
+
+
+def _left_in_control_group(folder: Path) -> int:
+    """Bytes until a container's limit; the page cache counts as free, as the kernel gives it up."""
+    limit = int((folder / "memory.max").read_text())
+    used = int((folder / "memory.current").read_text())
+    statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    return limit - used + int(statistics.get("inactive_file", 0))

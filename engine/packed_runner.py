@@ -7,7 +7,7 @@ has one row or many: were it done otherwise for one, a row's bits would depend o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -43,12 +43,10 @@ class PackedRunner:
     def kv_tokens(self) -> int:
         return self._prefixes.kv_tokens + self._suffixes.num_rows * self._suffixes.num_tokens
 
-    def cost(self, requests: Iterable[RequestState], rows: Sequence[RowState]) -> int:
-        requests = list(requests)
-        if not requests:
-            return 0
+    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
+        num_rows = len(self._rows) + sum(starting.values())
         longest = max(request.max_new_tokens for request in requests)
-        suffixes = self._slots_for(max(len(rows), 1)) * round_up(longest, KEY_TILE)
+        suffixes = self._slots_for(max(num_rows, 1)) * round_up(longest, KEY_TILE)
         return self._prefixes.cost(map(self._key, requests)) + suffixes
 
     def open(self, request: RequestState) -> None:
@@ -76,6 +74,8 @@ class PackedRunner:
             elif target < num_slots:  # a row that joined in this step has no suffix yet
                 self._suffixes.clear_row(target)
         del self._rows[num_rows:]
+        if not self._rows:
+            self._suffixes.resize(0, 0)
 
     def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         self._fit_suffixes(rows)

@@ -10,30 +10,32 @@ from typing import Any, Literal
 
 from engine.errors import RequestError
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "error"]
 
 _MAX_SEED = 2**64 - 1
 _MAX_COUNT = 2**31 - 1
+_MOST_HEAT = 10_000.0
 
 
 def check_integer(field: str, value: Any, least: int, most: int) -> None:
     """Raise RequestError unless `value` is an integer (bool is none) from `least` to `most`."""
     if type(value) is not int:
-        raise RequestError(field, f"must be an integer, not {_shown(value)}")
+        raise RequestError(field, f"must be an integer, not {shown(value)}")
     if not least <= value <= most:
-        raise RequestError(field, f"must be from {least} to {most}, not {_shown(value)}")
+        raise RequestError(field, f"must be from {least} to {most}, not {shown(value)}")
 
 
 def check_number(field: str, value: Any, least: float, most: float) -> None:
     """Raise RequestError unless `value` is a finite number from `least` to `most`."""
     if type(value) not in (int, float):
-        raise RequestError(field, f"must be a number, not {_shown(value)}")
+        raise RequestError(field, f"must be a number, not {shown(value)}")
     if not (least <= value <= most and value <= sys.float_info.max):
         limit = f"from {least:g} to {most:g}" if math.isfinite(most) else f"at least {least:g}"
-        raise RequestError(field, f"must be finite and {limit}, not {_shown(value)}")
+        raise RequestError(field, f"must be finite and {limit}, not {shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as an error message shows it."""
     try:
         text = repr(value)
     except ValueError:  # Python writes no integer of thousands of digits
@@ -48,7 +50,7 @@ class SamplingParams:
     max_tokens: int | None = None
     """Most tokens to generate per row, forced ones included; None: until the context is full."""
     temperature: float = 1.0
-    """0 is greedy, lowest token ID on ties."""
+    """From 0 to 10,000; below 1e-6 it is greedy, lowest token ID on ties."""
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
@@ -57,7 +59,7 @@ class SamplingParams:
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
             check_integer("max_tokens", self.max_tokens, 1, _MAX_COUNT)
-        check_number("temperature", self.temperature, 0.0, math.inf)
+        check_number("temperature", self.temperature, 0.0, _MOST_HEAT)
         if self.top_k is not None:
             check_integer("top_k", self.top_k, 1, _MAX_COUNT)
         if self.top_p is not None:
@@ -80,22 +82,22 @@ class Request:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
-            raise RequestError("id", f"must be a string that isn't empty, not {self.id!r}")
+            raise RequestError("id", f"must be a string that isn't empty, not {shown(self.id)}")
         check_integer("num_samples", self.num_samples, 1, _MAX_COUNT)
         if not isinstance(self.params, SamplingParams):
-            raise RequestError("params", f"must be SamplingParams, not {_shown(self.params)}")
+            raise RequestError("params", f"must be SamplingParams, not {shown(self.params)}")
         if isinstance(self.prompt_tokens, str | bytes) or not isinstance(
             self.prompt_tokens, Sequence
         ):
             raise RequestError(
-                "prompt_tokens", f"must be a list of integers, not {_shown(self.prompt_tokens)}"
+                "prompt_tokens", f"must be a list of integers, not {shown(self.prompt_tokens)}"
             )
         tokens = tuple(self.prompt_tokens)
         if not tokens:
             raise RequestError("prompt_tokens", "must hold at least one token")
         if set(map(type, tokens)) != {int}:
             bad = next(token for token in tokens if type(token) is not int)
-            raise RequestError("prompt_tokens", f"must hold integers only, not {_shown(bad)}")
+            raise RequestError("prompt_tokens", f"must hold integers only, not {shown(bad)}")
         object.__setattr__(self, "prompt_tokens", tokens)
 
 
@@ -107,7 +109,8 @@ class RowResult:
     masks: list[int]
     """Per token: 1 it was sampled, 0 it was forced."""
     finish_reason: FinishReason
-    """`stop`: the row sampled a token that ends it; `length`: it reached max_tokens."""
+    """`stop`: the row sampled a token that ends it; `length`: it reached max_tokens; `error`: the
+    model's logits were not finite, and the tokens end there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,3 +118,6 @@ class RequestResult:
     request_id: str
     rows: list[RowResult]
     """In row order: `rows[i]` is the row of index i."""
+
+    error: str | None = None
+    """What went wrong, if anything did: then some row's finish_reason is `error`."""

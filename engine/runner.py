@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -40,10 +40,11 @@ class Runner(Protocol):
     def kv_tokens(self) -> int:
         """Tokens for which memory is allocated now; never above the budget."""
 
-    def cost(self, requests: Iterable[RequestState], rows: Sequence[RowState]) -> int:
-        """Most tokens of memory that these prompts and rows can come to need at once.
+    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
+        """Most tokens of memory that may come to be needed at once, between steps.
 
-        It leaves room for at least one row of every request, so that each can always go on.
+        For the prompts of `requests`, the rows that run, and so many more rows per request. It
+        leaves room for at least one row of every request, so that each can always go on.
         """
 
     def open(self, request: RequestState) -> None:

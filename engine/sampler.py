@@ -31,6 +31,7 @@ class UniformStream:
 
     def __call__(self, position: int) -> float:
         """The number of `position`; positions are asked for in rising order."""
+        assert position >= self._next - len(self._block), "an earlier position than before"
         while position >= self._next:
             if self._generator is None:
                 key = np.array(self._key, dtype=np.uint64)
@@ -46,8 +47,19 @@ def is_greedy(params: SamplingParams) -> bool:
 
 def sample(
     logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
+) -> list[int | None]:
+    """One token per row; None where a row's largest logit is NaN or infinite.
+
+    `uniforms[r]` is row r's number for this position; greedy rows ignore theirs.
+    """
+    tokens = _sample(logits_RV, params, uniforms)
+    is_finite = torch.isfinite(logits_RV.amax(-1)).tolist()
+    return [token if finite else None for token, finite in zip(tokens, is_finite, strict=True)]
+
+
+def _sample(
+    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
 ) -> list[int]:
-    """One token per row. `uniforms[r]` is row r's number for it; greedy rows ignore theirs."""
     greedy = [row for row, its in enumerate(params) if is_greedy(its)]
     drawn = [row for row, its in enumerate(params) if not is_greedy(its)]
     if not drawn:
@@ -73,31 +85,32 @@ def _draw(
     temperature_R = torch.tensor(
         [its.temperature for its in params], dtype=torch.float32, device=device
     )
-    weights_RV = (logits_RV - logits_RV.amax(-1, keepdim=True)).div_(temperature_R[:, None]).exp_()
-    _keep_top_k(weights_RV, params)
+    logits_RV = logits_RV - logits_RV.amax(-1, keepdim=True)
+    _keep_top_k(logits_RV, params)
+    weights_RV = logits_RV.div_(temperature_R[:, None]).exp_()
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
     cumulative_RV = weights_RV.cumsum(-1, dtype=torch.float64)
     total_R = cumulative_RV[:, -1]
     target_R = torch.tensor(uniforms, dtype=torch.float64, device=device) * total_R
     chosen_R1 = torch.searchsorted(cumulative_RV, target_R.unsqueeze(-1), right=True)
-    # Where a model's logits are NaN, so is the total, and no entry is found.
+    # Where logits are NaN, so is the total, and no entry is found.
     return chosen_R1.squeeze(-1).clamp_(max=logits_RV.size(-1) - 1).tolist()
 
 
-def _keep_top_k(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
-    """Zero the weights below the k-th largest; those equal to it stay."""
-    vocab_size = weights_RV.size(-1)
+def _keep_top_k(logits_RV: Tensor, params: Sequence[SamplingParams]) -> None:
+    """Take out the logits below the k-th largest; those equal to it stay."""
+    vocab_size = logits_RV.size(-1)
     limits = [(row, its.top_k) for row, its in enumerate(params) if its.top_k is not None]
     limits = [(row, top_k) for row, top_k in limits if top_k < vocab_size]
     if not limits:
         return
     rows = [row for row, _ in limits]
-    kth = torch.tensor([top_k - 1 for _, top_k in limits], device=weights_RV.device)
-    subset = weights_RV[rows]
+    kth = torch.tensor([top_k - 1 for _, top_k in limits], device=logits_RV.device)
+    subset = logits_RV[rows]
     largest = subset.topk(max(top_k for _, top_k in limits), dim=-1).values
     floor = largest.gather(-1, kth.unsqueeze(-1))
-    weights_RV[rows] = subset.masked_fill_(subset < floor, 0.0)
+    logits_RV[rows] = subset.masked_fill_(subset < floor, -torch.inf)
 
 
 def _keep_top_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
 
 from engine.runner import Chunk, Runner
 from engine.state import RequestState, RowState
@@ -49,7 +48,8 @@ class Scheduler:
         return bool(self._waiting or self._active)
 
     def fits_alone(self, request: RequestState) -> bool:
-        return self._runner.cost([request], self._next_rows(request, 1)) <= self._budget
+        """Whether it could run if nothing else did."""
+        return self._runner.cost([request], {}) <= self._budget
 
     def add(self, request: RequestState) -> None:
         self._waiting.append(request)
@@ -61,7 +61,7 @@ class Scheduler:
         while self._waiting and len(self.running) + num_claimed < self._max_rows:
             request = self._waiting[0]
             requests = [*self._active.values(), request]
-            if self._cost(requests, self._next_rows(request, 1)) > self._budget:
+            if self._runner.cost(requests, {request: 1}) > self._budget:
                 break
             self._waiting.popleft()
             self._active[request.id] = request
@@ -84,20 +84,18 @@ class Scheduler:
 
     def start_rows(self) -> list[RowState]:
         """Rows of prefilled requests that join the batch now, at its end, in their order."""
-        started: list[RowState] = []
+        counts: dict[RequestState, int] = {}
+        num_free = self._max_rows - len(self.running)
         for request in self._active.values():
-            free = self._max_rows - len(self.running)
-            if free == 0:
-                break
-            if request.prompt_logits_V is None:
+            wanted = min(request.num_pending, num_free)
+            if request.prompt_logits_V is None or wanted == 0:
                 continue
-            rows = self._next_rows(request, min(free, request.num_pending))
-            fitting = self._num_fitting(rows)
-            request.rows += rows[:fitting]
-            self.running += rows[:fitting]
-            started += rows[:fitting]
-            if fitting < len(rows):
+            counts[request] = self._num_fitting(counts, request, wanted)
+            num_free -= counts[request]
+            if counts[request] < wanted:
                 break  # later requests must not overtake
+        started = [row for request, count in counts.items() for row in self._start(request, count)]
+        self.running += started
         return started
 
     def retire(self) -> tuple[list[RequestState], list[tuple[int, int]]]:
@@ -135,20 +133,22 @@ class Scheduler:
     def _num_pending(self) -> int:
         return sum(request.num_pending for request in self._active.values())
 
-    def _next_rows(self, request: RequestState, number: int) -> list[RowState]:
+    def _start(self, request: RequestState, count: int) -> list[RowState]:
         first = len(request.rows)
-        return [
+        rows = [
             RowState(request, index, self._tool, self._terminal)
-            for index in range(first, first + number)
+            for index in range(first, first + count)
         ]
+        request.rows += rows
+        return rows
 
-    def _num_fitting(self, rows: list[RowState]) -> int:
-        """How many of these rows can start with the memory there is."""
-        return bisect_right(
-            range(1, len(rows) + 1),
-            self._budget,
-            key=lambda number: self._cost(self._active.values(), rows[:number]),
-        )
+    def _num_fitting(
+        self, starting: dict[RequestState, int], request: RequestState, wanted: int
+    ) -> int:
+        """How many rows of a request can start, beside those that do, with the memory there is."""
+        requests = list(self._active.values())
 
-    def _cost(self, requests: Iterable[RequestState], starting: list[RowState]) -> int:
-        return self._runner.cost(requests, self.running + starting)
+        def cost(number: int) -> int:
+            return self._runner.cost(requests, {**starting, request: number})
+
+        return bisect_right(range(1, wanted + 1), self._budget, key=cost)

@@ -56,8 +56,16 @@ class RequestState:
         """Rows that were not started yet."""
         return self.request.num_samples - len(self.rows)
 
+    @property
+    def error(self) -> str | None:
+        for row in self.rows:
+            if row.finish_reason == "error":
+                place = f"row {row.index}, position {len(row.tokens)}"
+                return f"{place}: the model's logits are not finite numbers"
+        return None
+
     def result(self) -> RequestResult:
-        return RequestResult(self.id, [row.result() for row in self.rows])
+        return RequestResult(self.id, [row.result() for row in self.rows], self.error)
 
 
 class RowState:
@@ -102,8 +110,14 @@ class RowState:
         """The random number of the position that is to be sampled next."""
         return self._uniforms(len(self.tokens))
 
-    def append(self, sampled: int) -> None:
-        """Take the next token: a forced one where the tool owes it, else the sampled one."""
+    def append(self, sampled: int | None) -> None:
+        """Take the next token: a forced one where the tool owes it, else the sampled one.
+
+        None ends the row: its logits were no basis for a token.
+        """
+        if sampled is None:
+            self.finish_reason = "error"
+            return
         is_forced = bool(self._forced)
         token = self._forced.popleft() if is_forced else sampled
         self.tokens.append(token)

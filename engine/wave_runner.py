@@ -7,7 +7,8 @@ needs more memory and more calls than a packed model; its use is that any such m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -75,18 +76,11 @@ class WaveRunner:
         prefixes = sum(request.num_prompt_tokens for request in self._prefixes)
         return prefixes + sum(wave.kv_tokens for wave in self._waves)
 
-    def cost(self, requests: Iterable[RequestState], rows: Sequence[RowState]) -> int:
-        requests = list(requests)
+    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
         prefixes = sum(request.num_prompt_tokens for request in requests)
-        running, placed = 0, set[RowState]()
-        for wave in self._waves:
-            placed.update(wave.rows)
-            running += wave.kv_tokens
-        unplaced: dict[RequestState, int] = {}
-        for row in rows:
-            if row not in placed:
-                unplaced[row.request] = unplaced.get(row.request, 0) + 1
-        running += sum(self._wave_cost(request, n) for request, n in unplaced.items())
+        new_waves = Counter(row.request for row in self._starting) + Counter(starting)
+        running = sum(wave.kv_tokens for wave in self._waves)
+        running += sum(self._wave_cost(request, n) for request, n in new_waves.items())
         least = max((self._wave_cost(request, 1) for request in requests), default=0)
         return prefixes + max(running, least)
 
@@ -119,12 +113,9 @@ class WaveRunner:
 
     def _regroup(self, running: set[RowState]) -> None:
         """Let finished rows go, and make a wave of the rows of each request that start now."""
+        self._waves = [wave for wave in self._waves if not running.isdisjoint(wave.rows)]
         for wave in self._waves:
-            if running.isdisjoint(wave.rows):
-                wave.rows = []
-            else:
-                wave.keep(running)
-        self._waves = [wave for wave in self._waves if wave.rows]
+            wave.keep(running)
         starting: dict[RequestState, list[RowState]] = {}
         for row in self._starting:
             if row in running:
@@ -149,8 +140,8 @@ def _stack(logits: list[Tensor]) -> Tensor:
 
 def seed_shape(model: Any) -> ModelShape:
     """Read the fields of nanochat's config; the vocabulary's size may be missing there."""
-    config = model.config
     try:
+        config = model.config
         return ModelShape(
             num_layers=config.n_layer,
             num_heads=config.n_head,
@@ -160,4 +151,4 @@ def seed_shape(model: Any) -> ModelShape:
             max_seq_len=config.sequence_len,
         )
     except AttributeError as error:
-        raise ModelError(f"the model's config lacks a field of nanochat's: {error}") from error
+        raise ModelError(f"neither a packed model nor of nanochat's interface: {error}") from error

@@ -43,7 +43,7 @@ class GenerateJob(BaseModel):
     max_tokens: int | None = Field(
         default=None, ge=1, le=UINT32_MAX, description="None or an integer from 1 to 4294967295"
     )
-    temperature: float = Field(default=1.0, ge=0, description="a finite number of at least 0")
+    temperature: float = Field(default=1.0, ge=0, le=10_000, description="a number from 0 to 10000")
     top_k: int | None = Field(
         default=None, ge=1, le=UINT32_MAX, description="None or an integer from 1 to 4294967295"
     )

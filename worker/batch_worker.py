@@ -81,9 +81,9 @@ class BatchWorker(BaseWorker):
 
         Returns whether all went well; False where the engine failed and the worker had to stop.
         """
+        self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
         self.set_state(WorkerStatus.IDLE)
-        self._install_signal_handlers()
         self._finalizer.start()
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
@@ -159,7 +159,10 @@ class BatchWorker(BaseWorker):
     def _step(self) -> None:
         for result in self._engine.step():
             claim = self._forget(result.request_id)
-            self._finalizer.finish(claim, result)
+            if result.error is None:
+                self._finalizer.finish(claim, result)
+            else:
+                self._finalizer.fail(claim, result.error)
         self._stop_overdue()
 
     def _stop_overdue(self) -> None:

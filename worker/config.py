@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import TYPE_CHECKING
 
-from engine import EngineConfig
+if TYPE_CHECKING:  # commands that run without torch read this file too
+    from engine import EngineConfig
 
 REDIS_VARIABLE = "ROWMILL_REDIS"
 
@@ -15,13 +17,13 @@ class WorkerConfig:
     model: str
     """A checkpoint's folder, or `demo`."""
     redis_url: str
+    engine: EngineConfig
     queue: str = "rowmill"
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
     dtype: str | None = None
     num_threads: int | None = None
     """Threads of torch; None: torch's default."""
-    engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
     lease: float = 15.0
     """Seconds after its last heartbeat when a worker counts as dead and its jobs go to others."""
     result_ttl: int = 24 * 3600

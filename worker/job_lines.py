@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,9 @@ from uuid import uuid4
 from jobs import GenerateJob, InvalidJobError
 from vocab import Tokenizer, TokenizerError, load_tokenizer
 from vocab.conversation import render_question
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""What Client takes; looked at here as well, since only here an error can name the line."""
 
 
 class JobLines:
@@ -28,7 +32,12 @@ class JobLines:
         Raises InvalidJobError.
         """
         fields = {**self._fields, **line}
-        job_id = fields.pop("job_id", None) or uuid4().hex
+        job_id = fields.pop("job_id", None)
+        if job_id is None:
+            job_id = uuid4().hex
+        elif not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+            limit = "1 to 128 letters, digits, '_' or '-'"
+            raise InvalidJobError("job_id", repr(job_id)[:80], limit)
         if "text" in fields:
             if "prompt_tokens" in fields:
                 raise InvalidJobError("text", "text beside prompt_tokens", "one or the other")

@@ -166,7 +166,9 @@ class Ledger:
 
     def expire(self, claims: Iterable[Claim]) -> None:
         """End the leases now: the attempt counts as one in which the worker died."""
-        scores: Any = {f"{claim.job_id}:{claim.execution_id}": 0 for claim in claims}
+        scores: Any = {  # in their order, which recovery keeps
+            f"{claim.job_id}:{claim.execution_id}": n for n, claim in enumerate(claims)
+        }
         if scores:
             self._connection.zadd(self._wip, scores, xx=True)
 

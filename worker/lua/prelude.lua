@@ -16,6 +16,12 @@ local function holds(wip, composite)
   return redis.call('ZSCORE', wip, composite) ~= false
 end
 
+-- When the lease of the n-th of a worker's jobs ends: microseconds apart, so that the wip set keeps
+-- the order in which they were claimed.
+local function lease_end(now, lease, n)
+  return now + lease + n / 1e6
+end
+
 -- A record that is gone stays so: without its other fields it would be no worker's.
 local function set_state(worker, state)
   local key = 'rq:worker:' .. worker

@@ -6,10 +6,10 @@
 local queue, wip, failed_registry = KEYS[1], KEYS[2], KEYS[3]
 local now_text, default_attempts = ARGV[1], tonumber(ARGV[5])
 local requeued, failed = {}, {}
-local expired = redis.call('ZRANGEBYSCORE', wip, '-inf', clock(), 'LIMIT', 0, tonumber(ARGV[2]))
--- From the last to the first: each goes to the head of the queue, so their order stays.
-for i = #expired, 1, -1 do
-  local composite = expired[i]
+local expired = redis.call('ZREVRANGEBYSCORE', wip, clock(), '-inf', 'LIMIT', 0, tonumber(ARGV[2]))
+-- From the last to the first: each goes to the head of the queue, so their order stays, also where
+-- there are more of them than this call takes.
+for _, composite in ipairs(expired) do
   local job_id, execution_id = composite:match('^(.*):([^:]*)$')
   local worker = redis.call('HGET', 'rq:execution:' .. composite, 'worker_name') or ''
   forget_execution(wip, worker, job_id, execution_id)
