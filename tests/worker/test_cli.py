@@ -1,0 +1,195 @@
+"""The command line: what goes in becomes jobs, what comes out is JSON, and the exit code tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import redis
+from rq.job import Job
+from typer.testing import CliRunner, Result
+
+from engine.models import demo_prompt
+from jobs import Client, GenerateJob, MsgpackSerializer
+from tests.worker.conftest import MakeLedger, finished, queued_ids
+from vocab import ByteTokenizer
+from worker.cli import app
+from worker.ledger import Outcome
+
+Rowmill = Callable[..., Result]
+UNREACHABLE = "redis://someone:secret@127.0.0.1:1/0"
+QUESTION = tuple(demo_prompt("What is 2 + 3?", ByteTokenizer()))
+
+
+@pytest.fixture
+def rowmill(url: str, queue: str, connection: redis.Redis) -> Rowmill:
+    """Runs a command on the test's queue."""
+
+    def run(command: str, *arguments: str, stdin: str = "", server: str = url) -> Result:
+        words = [command, "--redis", server, "--queue", queue, *arguments]
+        return CliRunner().invoke(app, words, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def pushed(connection: redis.Redis, queue: str) -> Callable[[], dict[str, GenerateJob]]:
+    """The jobs in the queue, as a worker reads them."""
+
+    def jobs() -> dict[str, GenerateJob]:
+        ids = queued_ids(connection, queue)
+        found = Job.fetch_many(ids, connection=connection, serializer=MsgpackSerializer)
+        return {job.id: GenerateJob.parse(job.kwargs) for job in found if job is not None}
+
+    return jobs
+
+
+Pushed = Callable[[], dict[str, GenerateJob]]
+
+
+def _lines(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("tokens", ["1,2,3", "1 2 3", " 1, 2,3 "])
+def test_tokens_and_options_become_the_job(rowmill: Rowmill, pushed: Pushed, tokens: str) -> None:
+    options = ["--num-samples", "4", "--top-k", "5", "--temperature", "0.5", "--seed", "7"]
+    result = rowmill("submit", "--prompt-tokens", tokens, "--job-id", "mine", *options)
+
+    assert (result.exit_code, result.stdout) == (0, "mine\n")
+    fields = {"num_samples": 4, "top_k": 5, "temperature": 0.5, "seed": 7}
+    assert pushed() == {"mine": GenerateJob.parse({"prompt_tokens": (1, 2, 3), **fields})}
+
+
+def test_text_becomes_a_question_of_the_chat_or_raw_what_it_is(
+    rowmill: Rowmill, pushed: Pushed
+) -> None:
+    text = ["--text", "What is 2 + 3?", "--model", "demo"]
+    ids = [rowmill("submit", *text, *more).stdout.strip() for more in ((), ("--raw",))]
+
+    tokenizer = ByteTokenizer()
+    raw = (tokenizer.get_bos_token_id(), *tokenizer.encode("What is 2 + 3?"))
+    assert [pushed()[job_id].prompt_tokens for job_id in ids] == [QUESTION, raw]
+
+
+def test_options_stand_for_what_a_line_leaves_out(rowmill: Rowmill, pushed: Pushed) -> None:
+    lines = [
+        {"prompt_tokens": [1, 2], "job_id": "b", "seed": 9, "top_k": None},
+        {"text": "What is 2 + 3?", "job_id": "a"},
+    ]
+    stdin = "\n\n".join(json.dumps(line) for line in lines)
+    result = rowmill("submit", "--model", "demo", "--seed", "5", "--top-k", "3", stdin=stdin)
+
+    assert (result.exit_code, result.stdout) == (0, "b\na\n"), result.stderr
+    assert pushed() == {
+        "b": GenerateJob(prompt_tokens=(1, 2), seed=9, top_k=None),
+        "a": GenerateJob(prompt_tokens=QUESTION, seed=5, top_k=3),
+    }
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{",
+        "[1]",
+        '{"prompt_tokens": []}',
+        '{"prompt_tokens": [1], "colour": 2}',
+        '{"prompt_tokens": [1.0]}',
+        '{"prompt_tokens": [1], "seed": NaN}',
+        '{"text": "no tokenizer"}',
+        '{"text": "both", "prompt_tokens": [1]}',
+        '{"prompt_tokens": [1], "job_id": "not an id"}',
+        '{"prompt_tokens": [1], "job_id": 5}',
+        '{"prompt_tokens": [1], "job_id": 0}',
+        '{"prompt_tokens": [1], "job_id": ["a"]}',
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_pushed(
+    rowmill: Rowmill, pushed: Pushed, bad: str
+) -> None:
+    result = rowmill("submit", stdin=f'{{"prompt_tokens": [1]}}\n\n{bad}\n')
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "in line 3 of standard input; no job was pushed" in result.stderr
+    assert pushed() == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "--prompt-tokens", "1,x"],
+        ["submit", "--prompt-tokens", ""],
+        ["submit", "--prompt-tokens", "1", "--temperature", "-1"],
+        ["submit", "--prompt-tokens", "1", "--job-id", "not an id"],
+        ["submit", "--prompt-tokens", "1", "--text", "both"],
+        ["submit", "--text", "no model"],
+        ["submit", "--text", "a", "--model", "/no/such/folder"],
+        ["submit", "--job-id", "of-no-job"],
+        ["submit", "--no-such-option"],
+        ["submit", "--prompt-tokens", "1", "--redis", "http://127.0.0.1"],
+        ["result"],
+        ["result", "not an id"],
+        ["result", "a", "--model", "/no/such/folder"],
+    ],
+)
+def test_bad_input_is_2(rowmill: Rowmill, pushed: Pushed, arguments: Sequence[str]) -> None:
+    result = rowmill(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr and "Traceback" not in result.stderr
+    assert pushed() == {}
+
+
+def test_an_id_that_is_taken_is_2(rowmill: Rowmill, pushed: Pushed) -> None:
+    codes = [rowmill("submit", "--prompt-tokens", n, "--job-id", "a").exit_code for n in ("1", "2")]
+    assert codes == [0, 2]
+    assert pushed() == {"a": GenerateJob(prompt_tokens=(1,))}
+
+
+def test_no_server_is_3_and_the_password_is_not_shown(rowmill: Rowmill) -> None:
+    for command in (["submit", "--prompt-tokens", "1"], ["result", "a"]):
+        result = rowmill(*command, server=UNREACHABLE)
+        assert result.exit_code == 3
+        assert "127.0.0.1:1" in result.stderr
+        assert "secret" not in result.output
+
+
+def test_rows_are_lines_in_the_order_given_with_their_text(
+    rowmill: Rowmill, client: Client, make_ledger: MakeLedger
+) -> None:
+    for job_id in ("c", "a", "b"):
+        client.submit(prompt_tokens=[1], job_id=job_id)
+    ledger = make_ledger("w1")
+    ledger.finish([finished(claim, *claim.job_id.encode()) for claim in ledger.claim(3)])
+
+    row = {"tokens": [98], "masks": [1], "finish_reason": "stop"}
+    assert _lines(rowmill("result", "b")) == [{"job_id": "b", "rows": [row]}]
+
+    result = rowmill("result", "--model", "demo", stdin="b\n\n  c \na\nb\n")
+    assert result.exit_code == 0
+    assert [line["job_id"] for line in _lines(result)] == ["b", "c", "a"]
+    assert [line["rows"][0]["text"] for line in _lines(result)] == ["b", "c", "a"]
+
+
+def test_the_exit_code_tells_of_the_first_job_without_rows(
+    rowmill: Rowmill, client: Client, make_ledger: MakeLedger
+) -> None:
+    for job_id in ("good", "bad", "cancelled", "waiting"):
+        client.submit(prompt_tokens=[1], job_id=job_id)
+    ledger = make_ledger("w1")
+    good, bad = ledger.claim(2)
+    ledger.finish([finished(good, 1), Outcome(claim=bad, status="failed", value="too bad")])
+    client.cancel("cancelled")
+
+    result = rowmill("result", "good", "waiting", "bad", "unknown", "--timeout", "0")
+    assert result.exit_code == 4
+    assert [line.get("error", "").split(":")[0] for line in _lines(result)] == [
+        "",
+        "ResultTimeoutError",
+        "JobFailedError",
+        "JobNotFoundError",
+    ]
+    assert "too bad" in _lines(result)[2]["error"]
+    codes = {name: rowmill("result", name).exit_code for name in ("good", "bad", "cancelled", "no")}
+    assert codes == {"good": 0, "bad": 1, "cancelled": 1, "no": 1}

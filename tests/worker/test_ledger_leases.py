@@ -1,0 +1,120 @@
+"""A job outlives its worker: what a dead one held goes back, what a late one brings is dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import redis
+
+from jobs import Client, JobFailedError, JobStatus
+from tests.worker.conftest import MakeLedger, at_once, finished, queued_ids
+from worker.ledger import Ledger, Outcome
+
+JOB = {"prompt_tokens": [1]}
+
+
+def _running_ids(connection: redis.Redis, queue: str) -> list[str]:
+    """In the order in which their leases end."""
+    raw: Any = connection.zrange(f"rq:wip:{queue}", 0, -1)
+    return [composite.decode().split(":")[0] for composite in raw]
+
+
+def test_two_that_recoverat_once_requeue_each_job_once_at_the_head_and_in_order(
+    client: Client, connection: redis.Redis, queue: str, make_ledger: MakeLedger
+) -> None:
+    dead, *alive = (make_ledger(name) for name in ("dead", "w1", "w2"))
+    job_ids = client.submit_many([JOB] * 250)
+    claims = dead.claim(150) + dead.claim(90)
+    assert _running_ids(connection, queue) == job_ids[:240]
+    dead.heartbeat(claims)
+    assert _running_ids(connection, queue) == job_ids[:240]
+    dead.expire(claims)
+    recovered: list[str] = []
+
+    def recover_all(ledger: Ledger) -> None:
+        while (reply := ledger.recover()) != ([], []):
+            assert reply[1] == []
+            recovered.extend(reply[0])
+
+    at_once(*(lambda ledger=ledger: recover_all(ledger) for ledger in alive))
+
+    assert Counter(recovered) == Counter(job_ids[:240])
+    assert queued_ids(connection, queue) == job_ids
+    lefts = [connection.hget(f"rq:job:{job_id}", "retries_left") for job_id in job_ids]
+    assert lefts == [b"1"] * 240 + [b"2"] * 10
+
+
+def test_a_job_fails_when_its_last_attempt_is_abandoned(
+    url: str, connection: redis.Redis, queue: str, make_ledger: MakeLedger
+) -> None:
+    with Client(url, queue, max_attempts=2) as client:
+        (job_id,) = client.submit_many([JOB])
+        dead, alive = make_ledger("dead"), make_ledger("w1")
+        dead.expire(dead.claim(1))
+        assert alive.recover() == ([job_id], [])
+        dead.expire(dead.claim(1))
+        assert alive.recover() == ([], [job_id])
+        assert alive.recover() == ([], [])
+        with pytest.raises(JobFailedError, match="no attempt is left"):
+            client.result(job_id, timeout=0)
+    assert connection.xlen(f"rq:results:{job_id}") == 1
+    assert connection.zrange(f"rq:failed:{queue}", 0, -1) == [job_id.encode()]
+
+
+def test_an_outcome_does_not_count_once_the_job_is_another_execution_s(
+    client: Client, connection: redis.Redis, make_ledger: MakeLedger
+) -> None:
+    slow, quick = make_ledger("slow"), make_ledger("quick")
+    (job_id,) = client.submit_many([JOB])
+    (old,) = slow.claim(1)
+    assert slow.heartbeat([old]) == set()
+    slow.expire([old])
+    quick.recover()
+    assert slow.finish([finished(old, 1)]) == [False], "nobody runs it now"
+    (new,) = quick.claim(1)
+    assert slow.heartbeat([old]) == {old.execution_id}
+    assert slow.finish([finished(old, 1)]) == [False]
+    assert slow.give_back([old]) == 0
+    assert quick.finish([finished(new, 2)]) == [True]
+
+    assert client.result(job_id, timeout=0).rows[0].tokens == (2,)
+    assert connection.xlen(f"rq:results:{job_id}") == 1
+
+
+def test_what_is_given_back_stands_in_its_old_order_and_was_no_attempt(
+    client: Client, connection: redis.Redis, queue: str, make_ledger: MakeLedger
+) -> None:
+    job_ids = client.submit_many([JOB] * 6)
+    ledger = make_ledger("w1")
+    claims = ledger.claim(4)
+    assert ledger.finish([finished(claims[1], 1)]) == [True]
+
+    assert ledger.give_back(claims) == 3, "one is done"
+    assert queued_ids(connection, queue) == [job_ids[0], *job_ids[2:]]
+    assert {connection.hget(f"rq:job:{job_id}", "retries_left") for job_id in job_ids} == {b"2"}
+    assert [claim.job_id for claim in make_ledger("w2").claim(100)] == [job_ids[0], *job_ids[2:]]
+
+
+def test_no_trace_of_an_execution_outlives_it(
+    client: Client, connection: redis.Redis, make_ledger: MakeLedger
+) -> None:
+    one, other = make_ledger("w1"), make_ledger("w2")
+    job_ids = client.submit_many([JOB] * 8)
+    done, failing, cancelled, returned, *abandoned = one.claim(7)
+    one.heartbeat([done, failing, cancelled, returned, *abandoned])
+    client.cancel(cancelled.job_id)
+    one.give_back([returned])
+    one.expire(abandoned)
+    other.recover()
+    assert len(connection.keys("rq:execution*")) > 0
+
+    one.finish([finished(done, 1), Outcome(claim=failing, status="failed", value="bad")])
+    one.finish([finished(claim, 1) for claim in (cancelled, *abandoned)])
+    other.finish([finished(claim, 2) for claim in other.claim(100)])
+
+    ends = Counter(client.status(job_id) for job_id in job_ids)
+    assert ends == {JobStatus.FINISHED: 6, JobStatus.FAILED: 1, JobStatus.CANCELLED: 1}
+    left = [*connection.keys("rq:execution*"), *connection.keys("rq:worker:*:executions")]
+    assert left + connection.keys("rq:wip:*") == []
