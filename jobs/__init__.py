@@ -3,6 +3,7 @@
 errors.py        everything raised on purpose
 generate_job.py  GenerateJob: a prompt and how to sample from it
 sampled_rows.py  SampledRows: what comes back
+names.py         which names jobs and queues may have
 job_status.py    where a job stands
 job_options.py   timeouts, lifetimes, attempts
 wire.py          both as bytes, with int_array.py and packed_rows.py

@@ -1,6 +1,5 @@
 """Client: how a service pushes jobs and reads rows back."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -9,19 +8,17 @@ from uuid import uuid4
 import redis
 
 from jobs.connection import check_connection, longest_block, open_connection
-from jobs.errors import InvalidJobError, JobExistsError, JobsError, brief
+from jobs.errors import InvalidJobError, JobExistsError, JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.names import check_job_id, check_queue_name
 from jobs.rq_queue import RqQueue
 from jobs.sampled_rows import SampledRows
 from jobs.waiting import wait_for
 
 JOBS_PER_PUSH = 1000
 """How many jobs go to the server in one round trip."""
-
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 class Client:
@@ -44,9 +41,7 @@ class Client:
         failure_ttl: int = 7 * 86_400,
         max_attempts: int = 3,
     ) -> None:
-        if not isinstance(queue, str) or not _QUEUE_NAME.fullmatch(queue):
-            limit = "1 to 128 letters, digits, '_', '-' or '.'"
-            raise InvalidJobError("queue", brief(queue), limit)
+        check_queue_name(queue)
         options = JobOptions(
             timeout=timeout,
             result_ttl=result_ttl,
@@ -139,12 +134,12 @@ class Client:
         """
         job_ids = list(job_ids)
         for job_id in job_ids:
-            _check_job_id(job_id)
+            check_job_id(job_id)
         return wait_for(self._queue, job_ids, timeout, self._max_block)
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is no such job."""
-        _check_job_id(job_id)
+        check_job_id(job_id)
         return self._queue.status(job_id)
 
     def cancel(self, job_id: str) -> bool:
@@ -153,7 +148,7 @@ class Client:
         Whoever waits for its result gets JobCancelledError at once. Returns False if it was
         finished, failed or cancelled before; raises JobNotFoundError if there is no such job.
         """
-        _check_job_id(job_id)
+        check_job_id(job_id)
         return self._queue.cancel(job_id)
 
 
@@ -167,14 +162,9 @@ def _checked(job: GenerateJob | Mapping[str, Any], index: int) -> GenerateJob:
         raise
 
 
-def _check_job_id(job_id: str) -> None:
-    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
-        raise InvalidJobError("job_id", brief(job_id), "1 to 128 letters, digits, '_' or '-'")
-
-
 def _check_job_ids(job_ids: Sequence[str], num_jobs: int) -> None:
     for job_id in job_ids:
-        _check_job_id(job_id)
+        check_job_id(job_id)
     if len(job_ids) != num_jobs:
         raise InvalidJobError("job_ids", f"{len(job_ids)} IDs", f"as many as the jobs, {num_jobs}")
     if len(set(job_ids)) != num_jobs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from jobs import GenerateJob, InvalidJobError
+from jobs.names import check_job_id
 from vocab import Tokenizer, TokenizerError, load_tokenizer
 from vocab.conversation import render_question
-
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""What Client takes; looked at here as well, since only here an error can name the line."""
 
 
 class JobLines:
@@ -35,9 +32,7 @@ class JobLines:
         job_id = fields.pop("job_id", None)
         if job_id is None:
             job_id = uuid4().hex
-        elif not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
-            limit = "1 to 128 letters, digits, '_' or '-'"
-            raise InvalidJobError("job_id", repr(job_id)[:80], limit)
+        check_job_id(job_id)  # the client does too, and can't name the line
         if "text" in fields:
             if "prompt_tokens" in fields:
                 raise InvalidJobError("text", "text beside prompt_tokens", "one or the other")
