@@ -6,10 +6,18 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
+from jobs.names import check_queue_name
+
 if TYPE_CHECKING:  # commands that run without torch read this file too
     from engine import EngineConfig
 
 REDIS_VARIABLE = "ROWMILL_REDIS"
+
+_LONGEST_LEASE = 3600
+
+
+class ConfigError(Exception):
+    """A setting that is out of its range; the message names it and the limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +42,12 @@ class WorkerConfig:
     """How often a job may take its worker down before it fails, where the job does not say."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lease <= 3600:
-            raise ValueError(f"lease must be from 1 to 3600 seconds, not {self.lease}")
+        check_queue_name(self.queue)
+        if not 1 <= self.lease <= _LONGEST_LEASE:
+            raise ConfigError(f"lease must be from 1 to {_LONGEST_LEASE} s, not {self.lease:g}")
         for name in ("result_ttl", "failure_ttl", "max_attempts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     @property
     def heartbeat_interval(self) -> float:

@@ -18,6 +18,7 @@ from jobs import (
     ServerUnavailableError,
 )
 from vocab import TokenizerError
+from worker.config import ConfigError
 from worker.embedded import EmbeddedServerError
 
 out = Console()
@@ -42,6 +43,16 @@ class FailureError(Exception):
     """A command could not do what it is for."""
 
 
+_EXPECTED = (
+    BadInputError,
+    ConfigError,
+    EmbeddedServerError,
+    FailureError,
+    JobsError,
+    TokenizerError,
+)
+
+
 @contextlib.contextmanager
 def reported_errors() -> Iterator[None]:
     """Somebody's mistake, or the world's, becomes a line and an exit code; a defect of ours stays
@@ -55,7 +66,7 @@ def reported_errors() -> Iterator[None]:
             raise
         _print(f"this command needs {error.name}: pip install 'rowmill[worker]'")
         raise typer.Exit(Exit.FAILED) from None
-    except (JobsError, TokenizerError, EmbeddedServerError, BadInputError, FailureError) as error:
+    except _EXPECTED as error:
         _print(f"{error}")
         for note in getattr(error, "__notes__", []):
             _print(note)
@@ -64,7 +75,9 @@ def reported_errors() -> Iterator[None]:
 
 def exit_code(error: Exception) -> Exit:
     match error:
-        case InvalidJobError() | JobExistsError() | TokenizerError() | BadInputError():
+        case InvalidJobError() | JobExistsError() | TokenizerError():
+            return Exit.BAD_INPUT
+        case BadInputError() | ConfigError():
             return Exit.BAD_INPUT
         case ServerUnavailableError() | EmbeddedServerError():
             return Exit.NO_SERVER
