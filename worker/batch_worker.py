@@ -227,6 +227,9 @@ class BatchWorker(BaseWorker):
             except redis.RedisError as error:
                 log.warning("heartbeat failed, will try again: %s", error)
                 continue
+            except Exception:  # a defect of ours; without this thread all leases would run out
+                log.exception("heartbeat failed, will try again")
+                continue
             if requeued or failed:
                 log.warning("abandoned jobs: %d requeued, %d failed", len(requeued), len(failed))
 

@@ -56,7 +56,12 @@ class Finalizer:
             while len(batch) < _AT_ONCE and not self._queue.empty():
                 batch.append(self._queue.get())
             is_open = None not in batch
-            self._store([_outcome(item) for item in batch if item is not None])
+            items = [item for item in batch if item is not None]
+            try:
+                self._store([_outcome(item) for item in items])
+            except Exception:  # a defect of ours: this thread must live, and others do the jobs
+                log.exception("%d outcomes are lost; their leases will run out", len(items))
+                self._claims.remove(_claim_of(item) for item in items)
 
     def _store(self, outcomes: list[Outcome]) -> None:
         """Store a batch, however often that takes; a refused outcome becomes a failure once."""
@@ -85,6 +90,10 @@ def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
         return item
     claim, result = item
     return Outcome(claim=claim, status="finished", value=to_wire(result))
+
+
+def _claim_of(item: tuple[Claim, RequestResult] | Outcome) -> Claim:
+    return item.claim if isinstance(item, Outcome) else item[0]
 
 
 def _refused(claim: Claim, error: redis.ResponseError) -> Outcome:

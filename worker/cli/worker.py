@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -58,6 +60,8 @@ def worker(
         from worker.run_worker import run_worker
 
         log_to_stderr(quiet=quiet)
+        # Until the worker handles it: leave by the way that stops an embedded server.
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
         if stop_with_parent is not None:
             stack.enter_context(parent_watch(stop_with_parent))
         url = redis or redis_from_environment()
