@@ -3,10 +3,11 @@
 import engine.environment  # noqa: F401, I001  (before anything that imports torch)
 
 from engine.config import EngineConfig
-from engine.engine import Engine, EngineStats
+from engine.engine import Engine
 from engine.errors import EngineError, ModelError, RequestError, SchedulingError
 from engine.kv_cache import KVCache
 from engine.request import Request, RequestResult, RowResult, SamplingParams
+from engine.stats import EngineStats
 
 __all__ = [
     "Engine",

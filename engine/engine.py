@@ -11,9 +11,10 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
+from engine.columns import column_of
 from engine.config import EngineConfig
-from engine.errors import EngineError, ModelError, RequestError, SchedulingError
-from engine.limits import allowed_new_tokens
+from engine.errors import EngineError, RequestError, SchedulingError
+from engine.limits import allowed_new_tokens, check_vocabulary
 from engine.memory import default_budget
 from engine.models.packed import ModelShape
 from engine.packed_runner import PackedRunner
@@ -23,22 +24,12 @@ from engine.runner import Chunk, Runner
 from engine.sampler import sample
 from engine.scheduler import Scheduler
 from engine.state import RequestState, RowState
+from engine.stats import EngineStats
 from engine.tool_use import Tool, terminal_tokens
 from engine.wave_runner import WaveRunner, seed_shape
 from vocab.tokenizer import Tokenizer
 
 log = logging.getLogger("rowmill.engine")
-
-
-@dataclasses.dataclass(slots=True)
-class EngineStats:
-    """Counts since the engine was made."""
-
-    steps: int = 0
-    tokens: int = 0
-    """Tokens that rows took, forced ones included. One row takes at most one per step, so
-    tokens / steps is the mean number of rows per step."""
-    prompt_tokens: int = 0
 
 
 class Engine:
@@ -63,7 +54,7 @@ class Engine:
         self._is_broken = False
         is_packed = isinstance(getattr(model, "shape", None), ModelShape)
         shape: ModelShape = model.shape if is_packed else seed_shape(model)
-        _check_vocabulary(tokenizer, shape)
+        check_vocabulary(tokenizer, shape)
         self.is_invariant = products_are_invariant(model)
         """Whether the promise of equal bits was found to hold for this model on this machine."""
         if not self.is_invariant:
@@ -254,7 +245,7 @@ class Engine:
                 self._unread = self.step()
                 if error := state.error:
                     raise EngineError(error)
-                while (column := _column(state, position)) is not None:
+                while (column := column_of(state, position)) is not None:
                     yield column
                     position += 1
         finally:
@@ -262,34 +253,7 @@ class Engine:
             self._streaming.remove(state.id)
 
 
-def _column(state: RequestState, position: int) -> tuple[list[int], list[int]] | None:
-    """All rows' tokens and masks at a position; None where some are missing or all have ended."""
-    if state.num_pending or all(len(row.tokens) <= position for row in state.rows):
-        return None
-    tokens, masks = [], []
-    for row in state.rows:
-        if position < len(row.tokens):
-            tokens.append(row.tokens[position])
-            masks.append(row.masks[position])
-        elif row.is_finished:
-            tokens.append(row.tokens[-1])
-            masks.append(0)
-        else:
-            return None
-    return tokens, masks
-
-
 def _first_logits(rows: list[RowState]) -> Tensor:
     """Logits `[rows, vocab]` after the rows' prompts."""
     logits = [row.request.prompt_logits_V for row in rows]
     return torch.stack([its for its in logits if its is not None]) if rows else torch.empty(0, 0)
-
-
-def _check_vocabulary(tokenizer: Tokenizer | None, shape: ModelShape) -> None:
-    """A token that is forced into a row must be one that the model can read."""
-    size = getattr(tokenizer, "get_vocab_size", lambda: 0)()
-    if shape.vocab_size is not None and size > shape.vocab_size:
-        raise ModelError(
-            f"the tokenizer has {size} tokens and the model {shape.vocab_size}: "
-            "it is another model's tokenizer"
-        )

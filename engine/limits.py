@@ -1,11 +1,12 @@
-"""Whether a model and an engine's settings allow a request."""
+"""What a model and an engine's settings allow."""
 
 from __future__ import annotations
 
 from engine.config import EngineConfig
-from engine.errors import RequestError
+from engine.errors import ModelError, RequestError
 from engine.models.packed import ModelShape
 from engine.request import Request, check_integer
+from vocab.tokenizer import Tokenizer
 
 
 def allowed_new_tokens(request: Request, shape: ModelShape, config: EngineConfig) -> int:
@@ -32,3 +33,13 @@ def allowed_new_tokens(request: Request, shape: ModelShape, config: EngineConfig
             "max_tokens", f"must be at most {room} after this prompt and model, not {wanted}"
         )
     return room if wanted is None else wanted
+
+
+def check_vocabulary(tokenizer: Tokenizer | None, shape: ModelShape) -> None:
+    """A token that is forced into a row must be one that the model can read."""
+    size = getattr(tokenizer, "get_vocab_size", lambda: 0)()
+    if shape.vocab_size is not None and size > shape.vocab_size:
+        raise ModelError(
+            f"the tokenizer has {size} tokens and the model {shape.vocab_size}: "
+            "it is another model's tokenizer"
+        )
