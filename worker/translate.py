@@ -65,8 +65,9 @@ def _call(payload: bytes) -> tuple[object, object, object, object]:
         data = inflater.decompress(payload, _MAX_PAYLOAD_BYTES)
     except zlib.error:
         data = payload  # RQ also reads what is not compressed
-    if inflater.unconsumed_tail:
-        raise WireError(f"the payload inflates to more than {_MAX_PAYLOAD_BYTES} bytes")
+    else:  # after an error this is no tail of ours
+        if inflater.unconsumed_tail:
+            raise WireError(f"the payload inflates to more than {_MAX_PAYLOAD_BYTES} bytes")
     call = MsgpackSerializer.loads(data)
     if not isinstance(call, list | tuple) or len(call) != 4:
         raise WireError("the payload is not a call of four parts")
