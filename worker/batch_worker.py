@@ -7,6 +7,7 @@ tells which claims are lost. They share `Claims`, and the ledger's connection po
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import queue
@@ -19,6 +20,7 @@ from typing import Any
 import redis
 from rq.command import parse_payload
 from rq.suspension import is_suspended
+from rq.utils import now as utc_now
 from rq.worker import BaseWorker, WorkerStatus
 
 from engine import Engine, RequestError
@@ -35,6 +37,7 @@ _CLAIM_SECONDS = 0.01
 """Shortest time between looks at an empty queue while rows are running."""
 _RECONNECT_SECONDS = 1.0
 _DRAIN_SECONDS = 60.0
+_HASTY_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
 
 log = logging.getLogger("rowmill.worker")
@@ -98,12 +101,22 @@ class BatchWorker(BaseWorker):
             self._ledger.expire(self._running.values())
             return False
         finally:
-            if not self._finalizer.close(_DRAIN_SECONDS):
-                log.error("%d outcomes could not be stored", len(self._claims))
+            self._drain()
             self._is_done.set()
-            heart.join(_DRAIN_SECONDS)
-            self._publish()
-            self.teardown()  # type: ignore[no-untyped-call]
+            heart.join(_HASTY_SECONDS)
+            with contextlib.suppress(redis.RedisError):  # without a server there is no record
+                self._publish()
+                self.teardown()  # type: ignore[no-untyped-call]
+
+    def _drain(self) -> None:
+        """Wait until all outcomes are stored; not for long after a second signal."""
+        self._finalizer.close()
+        started = time.monotonic()
+        while not self._finalizer.join(_CLAIM_SECONDS):
+            patience = _HASTY_SECONDS if self._num_signals > 1 else _DRAIN_SECONDS
+            if time.monotonic() > started + patience:
+                log.error("%d outcomes could not be stored", len(self._claims))
+                return
 
     def _loop(self, burst: bool) -> None:
         while self._num_signals == 0:
@@ -116,6 +129,9 @@ class BatchWorker(BaseWorker):
             else:
                 self._wait()
         log.info("finishing %d running jobs; a second signal gives them back", len(self._running))
+        self._shutdown_requested_date = utc_now()
+        with contextlib.suppress(redis.RedisError):
+            self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
         while self._engine.has_work:
             if self._num_signals > 1:
                 self._give_back()

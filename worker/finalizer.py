@@ -21,7 +21,7 @@ log = logging.getLogger("rowmill.finalizer")
 
 
 class Finalizer:
-    """Takes outcomes from any thread; `close` returns once all of them are stored.
+    """Takes outcomes from any thread; `close` and `join` wait until all of them are stored.
 
     Where the server can't be reached it tries again until it can. Meanwhile the leases may run out
     and others do the jobs anew; then these outcomes are fenced off.
@@ -43,9 +43,12 @@ class Finalizer:
     def fail(self, claim: Claim, reason: str, status: Status = "failed") -> None:
         self._queue.put(Outcome(claim=claim, status=status, value=reason))
 
-    def close(self, timeout: float) -> bool:
-        """Store what is left; False where that took longer than `timeout` seconds."""
+    def close(self) -> None:
+        """Take no more outcomes; the thread ends once all are stored."""
         self._queue.put(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread to end, at most so many seconds; tells whether it has."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 

@@ -12,7 +12,7 @@ import time
 import uuid
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -212,16 +212,24 @@ class Ledger:
     def _follow_up(self, job_id: str, status: Status, reason: str | None) -> None:
         """What RQ does after a job, done by RQ: dependents, rate limits, webhooks.
 
-        Nothing is raised: the outcome stands, and what hangs on it is somebody else's job.
+        Nothing is raised: the outcome stands, whatever becomes of what hangs on it.
         """
         try:
             job = Job.fetch(job_id, self._connection, MsgpackSerializer)
-            self._queue.enqueue_dependents(job)
-            release_slot(job)
-            if status != "stopped":
-                job.send_webhooks(status, exc_string=reason)
         except Exception:
-            log.exception("job %s is %s, but what follows it could not be done", job_id, status)
+            log.exception("job %s is %s, but what follows it could not be read", job_id, status)
+            return
+        steps: list[Callable[[], object]] = [
+            lambda: release_slot(job),
+            lambda: self._queue.enqueue_dependents(job),
+        ]
+        if status != "stopped":
+            steps.append(lambda: job.send_webhooks(status, exc_string=reason))
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("job %s is %s, but something after it failed", job_id, status)
 
 
 def _claim_of(reply: list[Any]) -> Claim:

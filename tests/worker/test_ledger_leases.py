@@ -21,7 +21,7 @@ def _running_ids(connection: redis.Redis, queue: str) -> list[str]:
     return [composite.decode().split(":")[0] for composite in raw]
 
 
-def test_two_that_recoverat_once_requeue_each_job_once_at_the_head_and_in_order(
+def test_two_that_recover_at_once_requeue_each_job_once_at_the_head_and_in_order(
     client: Client, connection: redis.Redis, queue: str, make_ledger: MakeLedger
 ) -> None:
     dead, *alive = (make_ledger(name) for name in ("dead", "w1", "w2"))
@@ -118,3 +118,11 @@ def test_no_trace_of_an_execution_outlives_it(
     assert ends == {JobStatus.FINISHED: 6, JobStatus.FAILED: 1, JobStatus.CANCELLED: 1}
     left = [*connection.keys("rq:execution*"), *connection.keys("rq:worker:*:executions")]
     assert left + connection.keys("rq:wip:*") == []
+
+
+def test_an_entry_that_no_worker_made_stops_no_recovery(
+    connection: redis.Redis, queue: str, make_ledger: MakeLedger
+) -> None:
+    connection.zadd(f"rq:wip:{queue}", {"no-colon": 1, "some:thing": 2})
+    assert make_ledger("w").recover() == ([], [])
+    assert connection.zcard(f"rq:wip:{queue}") == 0

@@ -11,10 +11,12 @@ local expired = redis.call('ZREVRANGEBYSCORE', wip, clock(), '-inf', 'LIMIT', 0,
 -- there are more of them than this call takes.
 for _, composite in ipairs(expired) do
   local job_id, execution_id = composite:match('^(.*):([^:]*)$')
-  local worker = redis.call('HGET', 'rq:execution:' .. composite, 'worker_name') or ''
-  forget_execution(wip, worker, job_id, execution_id)
+  if not job_id then job_id, execution_id = composite, '' end  -- nobody's, and in nobody's way
+  redis.call('ZREM', wip, composite)
+  local worker = redis.pcall('HGET', 'rq:execution:' .. composite, 'worker_name')
+  if type(worker) == 'string' then forget_execution(wip, worker, job_id, execution_id) end
   local key = job_key(job_id)
-  if redis.call('HGET', key, 'status') == 'started' then
+  if redis.pcall('HGET', key, 'status') == 'started' then
     local left = tonumber(redis.call('HGET', key, 'retries_left') or (default_attempts - 1)) or 0
     if left > 0 then
       redis.call('HSET', key, 'retries_left', left - 1)
