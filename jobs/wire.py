@@ -38,6 +38,7 @@ from jobs.sampled_rows import SampledRows
 WIRE_VERSION = 1
 
 MAX_DEPTH = 16
+MAX_ITEMS = 2**20  # of an ordinary array or map: a few bytes must not become gigabytes of objects
 INTEGERS = 1
 ROWS = 2
 
@@ -132,7 +133,9 @@ def _packed(value: object) -> bytes:
 
 def _unpacked(payload: bytes, read_extension: Callable[[int, bytes], object]) -> object:
     try:
-        return msgpack.unpackb(payload, ext_hook=read_extension)
+        return msgpack.unpackb(
+            payload, ext_hook=read_extension, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
+        )
     except WireError:
         raise
     except Exception as error:  # msgpack's own, ValueError, UnicodeDecodeError and others

@@ -77,12 +77,15 @@ class BatchWorker(BaseWorker):
         """Job IDs to stop, from RQ's command channel."""
         self._num_signals = 0
         self._next_claim = 0.0
+        self._is_queue_empty = False
+        """As of the last claim."""
         self._is_done = threading.Event()
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
         """Run until a signal, or with `burst` until the queue is empty.
 
-        Returns whether all went well; False where the engine failed and the worker had to stop.
+        Returns whether all went well; False where the engine failed and the worker had to stop, or
+        outcomes could not be stored.
         """
         self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
@@ -90,33 +93,35 @@ class BatchWorker(BaseWorker):
         self._finalizer.start()
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
+        is_well = False
         try:
             self._loop(burst)
-            return True
+            is_well = True
         except redis.RedisError:
             log.exception("lost the server while stopping; the leases run out by themselves")
-            return False
         except Exception:
             log.exception("the engine failed; its jobs are tried again elsewhere")
+            self._claims.remove(self._running.values())  # the heartbeat must not extend them
             self._ledger.expire(self._running.values())
-            return False
         finally:
-            self._drain()
+            is_well = self._drain() and is_well
             self._is_done.set()
             heart.join(_HASTY_SECONDS)
             with contextlib.suppress(redis.RedisError):  # without a server there is no record
                 self._publish()
                 self.teardown()  # type: ignore[no-untyped-call]
+        return is_well
 
-    def _drain(self) -> None:
-        """Wait until all outcomes are stored; not for long after a second signal."""
+    def _drain(self) -> bool:
+        """Wait until all outcomes are stored, not for long after a second signal; tells if so."""
         self._finalizer.close()
         started = time.monotonic()
         while not self._finalizer.join(_CLAIM_SECONDS):
             patience = _HASTY_SECONDS if self._num_signals > 1 else _DRAIN_SECONDS
             if time.monotonic() > started + patience:
                 log.error("%d outcomes could not be stored", len(self._claims))
-                return
+                return False
+        return True
 
     def _loop(self, burst: bool) -> None:
         while self._num_signals == 0:
@@ -124,8 +129,10 @@ class BatchWorker(BaseWorker):
             self._claim()
             if self._engine.has_work:
                 self._step()
-            elif burst:
+            elif burst and self._is_queue_empty:
                 return
+            elif burst:
+                time.sleep(_CLAIM_SECONDS)
             else:
                 self._wait()
         log.info("finishing %d running jobs; a second signal gives them back", len(self._running))
@@ -155,6 +162,7 @@ class BatchWorker(BaseWorker):
         self._claims.add(claims)
         for claim in claims:
             self._submit(claim)
+        self._is_queue_empty = not claims
         if not claims:
             self._next_claim = time.monotonic() + _CLAIM_SECONDS
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # commands that run without torch read this file too
 REDIS_VARIABLE = "ROWMILL_REDIS"
 
 _LONGEST_LEASE = 3600
+_LONGEST_BEAT = 10.0
 
 
 class ConfigError(Exception):
@@ -52,7 +53,7 @@ class WorkerConfig:
     @property
     def heartbeat_interval(self) -> float:
         """Seconds: several beats fit into a lease, so that one that is lost does no harm."""
-        return self.lease / 5
+        return min(self.lease / 5, _LONGEST_BEAT)
 
 
 def redis_from_environment() -> str | None:

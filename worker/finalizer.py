@@ -16,6 +16,8 @@ from worker.translate import to_wire
 
 _AT_ONCE = 64
 _RETRY_SECONDS = 1.0
+_MOST_BYTES = 256 * 2**20
+"""Of a job's rows: servers take values of 512 MiB, and these are stored as base64."""
 
 log = logging.getLogger("rowmill.finalizer")
 
@@ -92,7 +94,15 @@ def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
     if isinstance(item, Outcome):
         return item
     claim, result = item
-    return Outcome(claim=claim, status="finished", value=to_wire(result))
+    try:
+        rows = to_wire(result)
+    except Exception as error:  # a defect of ours that this job brings out
+        log.exception("job %s: its rows can't be written", claim.job_id)
+        return Outcome(claim=claim, status="failed", value=f"{type(error).__name__}: {error}")
+    if len(rows) > _MOST_BYTES:
+        reason = f"num_samples: the rows take {len(rows)} bytes, of at most {_MOST_BYTES}"
+        return Outcome(claim=claim, status="failed", value=reason)
+    return Outcome(claim=claim, status="finished", value=rows)
 
 
 def _claim_of(item: tuple[Claim, RequestResult] | Outcome) -> Claim:

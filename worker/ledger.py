@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 import uuid
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -30,15 +30,6 @@ from jobs.wire import MsgpackSerializer
 Status = Literal["finished", "failed", "stopped"]
 
 _RECOVER_AT_ONCE = 100
-_TRANSIENT = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ReadOnlyError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.MasterDownError,
-)
-"""What another try may cure."""
 _ABANDONED = "Abandoned: its worker died or was cut off, and no attempt is left."
 _BAD_ID = InvalidJobError("job_id", "this ID", "letters, digits, '_' and '-'")
 
@@ -58,7 +49,7 @@ class Claim:
     extras: tuple[str, ...]
     """Names of what it carries that Rowmill does not run: callbacks, repeats."""
     claimed_at: float
-    """Unix time."""
+    """Unix time by the server's clock."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +87,8 @@ class Ledger:
         self._result_ttl = result_ttl
         self._failure_ttl = failure_ttl
         self._max_attempts = max_attempts
+        # A thread of their own: a webhook may take seconds, and neither leases nor outcomes wait.
+        self._follow_ups = ThreadPoolExecutor(max_workers=1, thread_name_prefix="follow-up")
         self._wip = StartedJobRegistry.key_template.format(queue)
         self._finished = FinishedJobRegistry.key_template.format(queue)
         self._failed = FailedJobRegistry.key_template.format(queue)
@@ -144,16 +137,18 @@ class Ledger:
             replies = pipe.execute(raise_on_error=False)
         answers: list[bool | redis.ResponseError] = []
         for outcome, reply in zip(outcomes, replies, strict=True):
-            if isinstance(reply, _TRANSIENT):
-                raise reply
-            if isinstance(reply, redis.ResponseError):
+            if isinstance(reply, redis.ResponseError) and _is_refusal(reply):
                 answers.append(reply)
                 continue
+            if isinstance(reply, Exception):
+                raise reply
             took_effect, has_more = reply
             answers.append(bool(took_effect))
             if took_effect and has_more:
                 reason = outcome.value if isinstance(outcome.value, str) else None
-                self._follow_up(outcome.claim.job_id, outcome.status, reason)
+                self._follow_ups.submit(
+                    self._follow_up, outcome.claim.job_id, outcome.status, reason
+                )
         return answers
 
     def give_back(self, claims: Iterable[Claim]) -> int:
@@ -174,6 +169,13 @@ class Ledger:
 
     def recover(self) -> tuple[list[str], list[str]]:
         """Requeue or fail the jobs whose lease has ended; returns both kinds' job IDs."""
+        requeued, failed = self._recover_some()
+        if len(requeued) + len(failed) == _RECOVER_AT_ONCE:  # there may be more
+            more_requeued, more_failed = self.recover()
+            return requeued + more_requeued, failed + more_failed
+        return requeued, failed
+
+    def _recover_some(self) -> tuple[list[str], list[str]]:
         keys = [self._queue.key, self._wip, self._failed]
         args: list[Any] = [
             _now_text(),
@@ -185,7 +187,7 @@ class Ledger:
         reply: Any = self._recover(keys, args)
         requeued, failed = ([job_id.decode() for job_id in job_ids] for job_ids in reply)
         for job_id in failed:
-            self._follow_up(job_id, "failed", _ABANDONED)
+            self._follow_ups.submit(self._follow_up, job_id, "failed", _ABANDONED)
         return requeued, failed
 
     def _finish_arguments(self, outcome: Outcome) -> tuple[list[str], list[Any]]:
@@ -233,7 +235,7 @@ class Ledger:
 
 
 def _claim_of(reply: list[Any]) -> Claim:
-    job_id, execution_id, payload, timeout, *extras = reply
+    job_id, execution_id, claimed_at, payload, timeout, *extras = reply
     names = ("success_callback", "failure_callback", "stopped_callback", "repeat")
     return Claim(
         job_id=job_id.decode(),
@@ -241,8 +243,17 @@ def _claim_of(reply: list[Any]) -> Claim:
         payload=payload or b"",
         timeout=_seconds(timeout),
         extras=tuple(name for name, value in zip(names, extras, strict=True) if value),
-        claimed_at=time.time(),
+        claimed_at=float(claimed_at),
     )
+
+
+def _is_refusal(error: redis.ResponseError) -> bool:
+    """Whether the server would refuse this ever again.
+
+    Codes such as OOM, MISCONF, NOREPLICAS or READONLY tell of a server that may recover.
+    """
+    code = str(error).split(" ", 1)[0]
+    return type(error) is redis.ResponseError and (code == "WRONGTYPE" or not code.isupper())
 
 
 def _seconds(timeout: bytes | None) -> float | None:

@@ -10,7 +10,7 @@ from jobs.sampled_rows import Row
 from jobs.wire import MsgpackSerializer
 from worker.ledger import Claim
 
-_MAX_PAYLOAD_BYTES = 64 * 2**20
+_MAX_PAYLOAD_BYTES = 16 * 2**20
 """A prompt of a million tokens takes 4 MiB; what inflates beyond this is no job."""
 
 

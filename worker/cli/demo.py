@@ -17,7 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jobs import Client, SampledRows
 from jobs.connection import open_connection
-from worker.cli.reporting import BadInputError, FailureError, out, reported_errors
+from worker.cli.reporting import (
+    BadInputError,
+    FailureError,
+    leave_on_sigterm,
+    out,
+    reported_errors,
+)
 from worker.demo import Demo, DemoFigures, measure, rows_per_step
 from worker.embedded import embedded_server
 from worker.local_workers import LocalWorkers
@@ -38,6 +44,7 @@ def demo(
 ) -> None:
     """Ask the shipped model arithmetic questions, through a queue and workers started for it."""
     with reported_errors():
+        leave_on_sigterm()
         run = Demo(questions, num_samples, seed)
         arguments = ["--model", "demo", "--queue", _QUEUE, "--max-rows", str(max_rows), "--quiet"]
         arguments += ["--threads", "1"]  # the model is too small for more: see performance.md

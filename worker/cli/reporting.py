@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import signal
+import sys
 from collections.abc import Iterator
 
 import typer
@@ -85,6 +87,11 @@ def exit_code(error: Exception) -> Exit:
             return Exit.TIMED_OUT
         case _:
             return Exit.FAILED
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM end the process by the way that stops embedded servers and local workers."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
 
 
 def log_to_stderr(*, quiet: bool) -> None:

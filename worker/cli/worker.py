@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
 from typing import Annotated
 
 import typer
 
 from worker.cli.options import Data, Queue, Redis
-from worker.cli.reporting import BadInputError, FailureError, log_to_stderr, out, reported_errors
+from worker.cli.reporting import (
+    BadInputError,
+    FailureError,
+    leave_on_sigterm,
+    log_to_stderr,
+    out,
+    reported_errors,
+)
 from worker.config import redis_from_environment
 from worker.embedded import default_folder, embedded_server
 from worker.local_workers import parent_watch
@@ -60,8 +65,7 @@ def worker(
         from worker.run_worker import run_worker
 
         log_to_stderr(quiet=quiet)
-        # Until the worker handles it: leave by the way that stops an embedded server.
-        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+        leave_on_sigterm()  # until the worker handles it
         if stop_with_parent is not None:
             stack.enter_context(parent_watch(stop_with_parent))
         url = redis or redis_from_environment()

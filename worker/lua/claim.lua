@@ -3,7 +3,7 @@
 -- ARGV: worker, execution ID prefix, rows wanted, lease in seconds, time as text, worker TTL,
 --       attempts for a job that names none, default failure TTL, and as RQ stores it the reason for
 --       refusing an ID
--- Returns a list of {job ID, execution ID, fields as in HMGET below}.
+-- Returns a list of {job ID, execution ID, time, fields as in HMGET below}.
 local queue, wip, failed_registry = KEYS[1], KEYS[2], KEYS[3]
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
@@ -49,7 +49,8 @@ while rows < rows_wanted do
     local fields = redis.call('HMGET', key, 'num_samples', 'data', 'timeout',
       'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'repeats_left')
     rows = rows + math.max(tonumber(fields[1] or 1) or 1, 1)
-    claimed[#claimed + 1] = {job_id, execution_id, unpack(fields, 2, 7)}
+    claimed[#claimed + 1] = {job_id, execution_id, string.format('%.6f', now),
+      unpack(fields, 2, 7)}
   end
 end
 if #claimed > 0 then

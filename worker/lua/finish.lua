@@ -18,7 +18,8 @@ local more = redis.call('EXISTS', key .. ':dependents') == 1
   or redis.call('HEXISTS', key, 'rate_limit_key') == 1
 redis.call('HSET', key, 'status', status, 'ended_at', ARGV[8], 'last_heartbeat', ARGV[8])
 if ttl == 0 and not more then
-  redis.call('DEL', key, 'rq:results:' .. job_id, 'rq:executions:' .. job_id)
+  redis.call('DEL', key, key .. ':dependencies', 'rq:results:' .. job_id,
+    'rq:executions:' .. job_id)
 else
   record_result(job_id, ttl, {'type', ARGV[5], 'worker_name', worker, ARGV[6], ARGV[7],
     'execution_id', execution_id, 'execution_started_at', ARGV[11], 'execution_ended_at', now})
