@@ -170,6 +170,7 @@ class BatchWorker(BaseWorker):
         try:
             self._engine.submit(to_request(claim))
         except (JobsError, RequestError) as error:
+            log.info("job %s fails: %s", claim.job_id, error)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
             return
         except Exception as error:  # a defect of ours that this job brings out

@@ -65,7 +65,12 @@ def embedded_server(folder: Path | None = None) -> Iterator[str]:
         with _deaf_to_sigint():
             server.start()
     except (ValkeyServerError, OSError) as error:
-        raise EmbeddedServerError(f"no Valkey server in {folder}: {error}") from error
+        if "already in use" in str(error):
+            raise EmbeddedServerError(
+                f"a server runs on {folder} already: use it with --redis {socket_url(folder)}, or "
+                "stop it, if the worker that started it is dead"
+            ) from error
+        raise EmbeddedServerError(f"can't start a Valkey server in {folder}: {error}") from error
     try:
         yield socket_url(folder)
     finally:

@@ -45,6 +45,8 @@ def demo(
     """Ask the shipped model arithmetic questions, through a queue and workers started for it."""
     with reported_errors():
         leave_on_sigterm()
+        if json is not None:
+            _check_writable(json)  # now, not after the run
         run = Demo(questions, num_samples, seed)
         arguments = ["--model", "demo", "--queue", _QUEUE, "--max-rows", str(max_rows), "--quiet"]
         arguments += ["--threads", "1"]  # the model is too small for more: see performance.md
@@ -101,6 +103,13 @@ def _show(run: Demo, results: Sequence[SampledRows], figures: DemoFigures) -> No
     out.print(f"jobs/s         {figures.jobs_per_second:.1f}")
     out.print(f"rows per step  {figures.rows_per_step:.1f}")
     out.print(f"SHA-256        {figures.sha256}")
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise BadInputError(f"--json: {error}") from error
 
 
 def _write(path: Path, figures: DemoFigures) -> None:

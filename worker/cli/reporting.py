@@ -90,8 +90,9 @@ def exit_code(error: Exception) -> Exit:
 
 
 def leave_on_sigterm() -> None:
-    """Let SIGTERM end the process by the way that stops embedded servers and local workers."""
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
+    """Let SIGTERM and SIGHUP end the process by the way that stops embedded servers and workers."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
 
 
 def log_to_stderr(*, quiet: bool) -> None:

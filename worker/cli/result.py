@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from jobs import Client, InvalidJobError, JobsError, SampledRows
+from jobs import Client, JobsError, SampledRows
 from vocab import Tokenizer
 from vocab.display import display
 from worker.cli.options import Data, Queue, Redis, server_url
-from worker.cli.reporting import err, exit_code, reported_errors
+from worker.cli.reporting import BadInputError, err, exit_code, reported_errors
 from worker.job_lines import tokenizer_of
 
 
@@ -42,7 +42,7 @@ def result(
     with reported_errors():
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
         if not wanted:
-            raise InvalidJobError("job_ids", "no job ID", "at least one")
+            raise BadInputError("give at least one job ID, as an argument or on standard input")
         tokenizer = None if model is None else tokenizer_of(model)
         failures: list[JobsError] = []
         with Client(server_url(redis, data), queue) as client:
