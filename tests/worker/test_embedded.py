@@ -60,7 +60,7 @@ def test_an_interrupt_from_the_terminal_does_not_reach_it(folder: Path) -> None:
 def test_a_second_server_on_the_folder_is_refused_and_the_first_goes_on(folder: Path) -> None:
     with embedded_server(folder) as url, open_connection(url) as connection:
         connection.set("key", "value")
-        with pytest.raises(EmbeddedServerError, match=r"runs on .* already"), embedded_server(folder):
+        with pytest.raises(EmbeddedServerError, match="already"), embedded_server(folder):
             pass
         assert connection.get("key") == b"value"
 
