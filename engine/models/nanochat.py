@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ModelError
+from engine.invariance import round_up
 from engine.models.packed import Attend, ModelShape
 
 _ROPE_BASE = 10_000
@@ -137,7 +138,7 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        padded_vocab_size = -(-config.vocab_size // _VOCAB_MULTIPLE) * _VOCAB_MULTIPLE
+        padded_vocab_size = round_up(config.vocab_size, _VOCAB_MULTIPLE)
         self.transformer = Transformer(config, padded_vocab_size)
         self.lm_head = nn.Linear(config.n_embd, padded_vocab_size, bias=False)
         # Buffers outside the state dict: real values even where the weights are on `meta`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,7 +30,6 @@ class Attend(Protocol):
         """The attention output [T, H, D] for queries [T, H, D], keys and values [T, K, D]."""
 
 
-@runtime_checkable
 class PackedModel(Protocol):
     """A model with a packed forward; see `engine.models.nanochat.GPT` for the shapes."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +17,7 @@ from engine import Engine, Request, RequestResult, SamplingParams
 from engine.models import load_model
 from jobs import Client, GenerateJob, MsgpackSerializer, SampledRows
 from jobs.connection import open_connection
+from tests.waiting import until
 from worker.embedded import embedded_server
 
 StartWorker = Callable[..., "WorkerProcess"]
@@ -117,14 +117,6 @@ def expected() -> Callable[[GenerateJob], SampledRows]:
         )
 
     return rows
-
-
-def until(condition: Callable[[], object], *, what: str, seconds: float = 60.0) -> None:
-    """Wait for something that has to happen; the limit only ends a test that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.01)
 
 
 def reason_of(job_id: str, connection: redis.Redis) -> str:

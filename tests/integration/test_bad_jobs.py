@@ -14,8 +14,9 @@ from rq import Callback, Queue
 from rq.job import Job
 
 from jobs import FUNCTION_NAME, Client, GenerateJob, JobFailedError, MsgpackSerializer, SampledRows
-from tests.integration.conftest import StartWorker, reason_of, until
+from tests.integration.conftest import StartWorker, reason_of
 from tests.integration.job_mixes import mixed_jobs
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], SampledRows]
 

@@ -19,8 +19,9 @@ from jobs import (
     MsgpackSerializer,
     SampledRows,
 )
-from tests.integration.conftest import StartWorker, until
+from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import long_jobs, question
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], SampledRows]
 

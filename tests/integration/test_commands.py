@@ -11,8 +11,9 @@ from rq.executions import ExecutionRegistry
 from rq.job import Job
 
 from jobs import FUNCTION_NAME, Client, GenerateJob, JobStatus, MsgpackSerializer, SampledRows
-from tests.integration.conftest import StartWorker, until
+from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import long_jobs, question
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], SampledRows]
 

@@ -11,8 +11,9 @@ from rq.job import Job
 
 from jobs import FUNCTION_NAME, Client, GenerateJob, JobNotFoundError, MsgpackSerializer
 from jobs import SampledRows as Rows
-from tests.integration.conftest import StartWorker, until
+from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import mixed_jobs, question
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], Rows]
 

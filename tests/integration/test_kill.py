@@ -9,8 +9,9 @@ import pytest
 import redis
 
 from jobs import Client, GenerateJob, JobFailedError, JobStatus, SampledRows
-from tests.integration.conftest import StartWorker, WorkerProcess, until
+from tests.integration.conftest import StartWorker, WorkerProcess
 from tests.integration.job_mixes import long_jobs, question
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], SampledRows]
 

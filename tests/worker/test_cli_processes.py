@@ -15,7 +15,8 @@ import redis
 from typer.testing import CliRunner
 
 from jobs import Client
-from tests.worker.conftest import MakeLedger, finished, until
+from tests.waiting import until
+from tests.worker.conftest import MakeLedger, finished
 from worker.cli import app
 
 ROWMILL = [sys.executable, "-m", "worker.cli"]

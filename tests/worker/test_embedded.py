@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from jobs.connection import open_connection
-from tests.worker.conftest import until
+from tests.waiting import until
 from worker.embedded import EmbeddedServerError, embedded_server, socket_url
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from jobs import Client
-from tests.worker.conftest import until
+from tests.waiting import until
 from worker.local_workers import LocalWorkers
 
 PARENT = """
