@@ -116,11 +116,15 @@ class SeedModel:
 class ScriptedModel:
     """nanochat's interface; it says the script's tokens after the prompt, whatever went before.
 
-    None in the script is a position at which all tokens are as likely; its last entry repeats.
+    Instead of a token the script may hold a position's logits, one per token of the vocabulary, or
+    None where all tokens are as likely. Its last entry repeats.
     """
 
     def __init__(
-        self, prompt_length: int, script: Sequence[int | None], vocab_size: int = 265
+        self,
+        prompt_length: int,
+        script: Sequence[int | Sequence[float] | None],
+        vocab_size: int = 265,
     ) -> None:
         self.config = SimpleNamespace(
             n_layer=1, n_head=1, n_kv_head=1, n_embd=2, sequence_len=512, vocab_size=vocab_size
@@ -137,9 +141,11 @@ class ScriptedModel:
         zeros = torch.zeros(num_rows, 1, num_tokens, 2)
         kv_cache.insert_kv(0, zeros, zeros)
         logits = torch.zeros(num_rows, num_tokens, self.config.vocab_size)
-        token = self._script[min(position, len(self._script) - 1)]
-        if token is not None:
-            logits[:, -1, token] = 100.0
+        entry = self._script[min(position, len(self._script) - 1)]
+        if isinstance(entry, int):
+            logits[:, -1, entry] = 100.0
+        elif entry is not None:
+            logits[:, -1] = torch.tensor(entry)
         return logits
 
 
