@@ -17,7 +17,7 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard engine/native/*.cpp engine/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Rowmill needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -12,4 +12,4 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 # OpenMP threads that wait for each other spin only briefly, then sleep: with anything else running
 # on the machine, libgomp's long spins made steps 60 times slower (docs/performance.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "4000")

@@ -88,6 +88,18 @@ class KVCache:
         kv[layer, 0, rows_N, :, positions_N] = k
         kv[layer, 1, rows_N, :, positions_N] = v
 
+    def allocate(self, like: Tensor) -> None:
+        """Allocate now, with the dtype and device of `like`, what the first insert would."""
+        self._allocated(like)
+
+    def layout(self) -> tuple[int, int, int, int, int]:
+        """Where a kernel finds things: the address of the first key, in bytes; bytes from row to
+        row; then in elements from head to head, from keys to values, and from layer to layer."""
+        assert self.kv_cache is not None, "the layout of a KVCache that was never allocated"
+        per_layer, to_values, per_row, per_head, *_ = self.kv_cache.stride()
+        address = self.kv_cache.data_ptr()
+        return address, per_row * self.kv_cache.itemsize, per_head, to_values, per_layer
+
     def view(self, layer: int, num_rows: int, num_tokens: int) -> tuple[Tensor, Tensor]:
         """Keys and values `(num_rows, heads, num_tokens, head_dim)` of the first slots."""
         assert self.kv_cache is not None, "a view of a KVCache that was never written"

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from engine.invariance import KEY_TILE, PREFILL_CHUNK, ROW_TILE, power_of_two, round_up
 from engine.kv_cache import KVCache
-from engine.models.packed import PackedModel
+from engine.models.packed import Attend, PackedModel
+from engine.native import kernels_for
+from engine.native_attention import NativeAttention
 from engine.packed_attention import PackedAttention
 from engine.prefix_pool import BucketKey, PrefixPool
 from engine.runner import Chunk
@@ -32,6 +34,9 @@ class PackedRunner:
         self._max_rows = max_rows
         self._budget = kv_budget_tokens
         self._device = torch.device(model.get_device())
+        self._like = torch.empty(0, dtype=model.dtype, device=self._device)
+        """What the caches are made like."""
+        self._kernels = kernels_for(self._like)
         self._prefixes = PrefixPool(model.shape)
         self._rows: list[RowState] = []
         """Those in the batch, by slot; the newest may not be in the suffixes' cache yet."""
@@ -88,13 +93,23 @@ class PackedRunner:
             if chunk.is_last:
                 wanted.append(len(tokens) - 1)
         num_wanted = len(wanted)
-        attend = PackedAttention(rows, chunks, self._suffixes, self._device)
+        attend = self._attention(rows, chunks)
         logits = self._model(
-            self._padded(tokens), self._padded(positions), attend, self._padded(wanted)
+            self._padded(tokens),
+            self._padded(positions),
+            attend,
+            self._padded(wanted) if chunks else None,
         )
         for chunk in chunks:
             chunk.request.prefix.num_tokens = chunk.end
         return logits[: len(rows)], logits[len(rows) : num_wanted]
+
+    def _attention(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> Attend:
+        if self._kernels is None or not (rows or chunks):
+            return PackedAttention(rows, chunks, self._suffixes, self._device)
+        for cache in (self._suffixes, *(chunk.request.prefix.bucket.cache for chunk in chunks)):
+            cache.allocate(self._like)
+        return NativeAttention(self._kernels, self.shape, rows, chunks, self._suffixes)
 
     def _padded(self, numbers: list[int]) -> Tensor:
         padding = [0] * (round_up(len(numbers), ROW_TILE) - len(numbers))

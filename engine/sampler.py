@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.native import kernels_for
 from engine.request import SamplingParams
 
 _LOWEST_TEMPERATURE = 1e-6
@@ -90,12 +91,27 @@ def _draw(
     weights_RV = logits_RV.div_(temperature_R[:, None]).exp_()
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
+    return _choose(weights_RV, torch.tensor(uniforms, dtype=torch.float64, device=device)).tolist()
+
+
+def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:
+    """Per row the first token whose running sum exceeds its number's share of the whole."""
+    kernels = kernels_for(weights_RV)
+    if kernels is not None:
+        tokens_R = torch.empty(uniforms_R.shape, dtype=torch.int64)
+        kernels.draw(
+            weights_RV.data_ptr(),
+            uniforms_R.data_ptr(),
+            tokens_R.data_ptr(),
+            *weights_RV.shape,
+            torch.get_num_threads(),
+        )
+        return tokens_R
     cumulative_RV = weights_RV.cumsum(-1, dtype=torch.float64)
-    total_R = cumulative_RV[:, -1]
-    target_R = torch.tensor(uniforms, dtype=torch.float64, device=device) * total_R
-    chosen_R1 = torch.searchsorted(cumulative_RV, target_R.unsqueeze(-1), right=True)
+    target_R1 = (uniforms_R * cumulative_RV[:, -1]).unsqueeze(-1)
+    chosen_R1 = torch.searchsorted(cumulative_RV, target_R1, right=True)
     # Where logits are NaN, so is the total, and no entry is found.
-    return chosen_R1.squeeze(-1).clamp_(max=logits_RV.size(-1) - 1).tolist()
+    return chosen_R1.squeeze(-1).clamp_(max=weights_RV.size(-1) - 1)
 
 
 def _keep_top_k(logits_RV: Tensor, params: Sequence[SamplingParams]) -> None:

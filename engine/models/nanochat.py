@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.invariance import round_up
 from engine.models.packed import Attend, ModelShape
+from engine.ops import add_norm, norm, relu_square_, rotate_norm_
 
 _ROPE_BASE = 10_000
 _LOGIT_CAP = 15.0
@@ -64,42 +64,62 @@ class GPTConfig:
         return config
 
 
-def _norm(x: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.size(-1),))
-
-
-def _rotate(x_THD: Tensor, cos_T1d: Tensor, sin_T1d: Tensor) -> Tensor:
-    """Rotate pairs (i, i + D/2) of each head by minus the position's angle, as nanochat does."""
-    x1, x2 = x_THD.chunk(2, dim=-1)
-    return torch.cat([x1 * cos_T1d + x2 * sin_T1d, x2 * cos_T1d - x1 * sin_T1d], dim=-1)
-
-
 def _rope_tables(sequence_len: int, head_dim: int) -> tuple[Tensor, Tensor]:
-    """cos and sin of every position's angles, [sequence_len, head_dim / 2], rounded to bfloat16."""
+    """cos and sin of every position's angles, [sequence_len, head_dim / 2], rounded to bfloat16
+    as nanochat's are, and kept in float32."""
     channels = torch.arange(0, head_dim, 2, dtype=torch.float32)
     angles = torch.outer(
         torch.arange(sequence_len, dtype=torch.float32), 1.0 / (_ROPE_BASE ** (channels / head_dim))
     )
-    return angles.cos().bfloat16(), angles.sin().bfloat16()
+    return angles.cos().bfloat16().float(), angles.sin().bfloat16().float()
 
 
 class Attention(nn.Module):
+    """Queries, keys and values come from one product; checkpoints have a matrix for each."""
+
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
         self.head_dim = config.n_embd // config.n_head
-        self.c_q = nn.Linear(config.n_embd, config.n_head * self.head_dim, bias=False)
-        self.c_k = nn.Linear(config.n_embd, config.n_kv_head * self.head_dim, bias=False)
-        self.c_v = nn.Linear(config.n_embd, config.n_kv_head * self.head_dim, bias=False)
+        self.heads = [config.n_head, config.n_kv_head, config.n_kv_head]
+        self.c_qkv = nn.Linear(config.n_embd, sum(self.heads) * self.head_dim, bias=False)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
+        self.register_state_dict_post_hook(_split_qkv)
+        self.register_load_state_dict_pre_hook(_join_qkv)
 
-    def forward(self, x_TC: Tensor, cos_T1d: Tensor, sin_T1d: Tensor, attend: Attend) -> Tensor:
-        q_THD = self.c_q(x_TC).unflatten(-1, (-1, self.head_dim))
-        k_TKD = self.c_k(x_TC).unflatten(-1, (-1, self.head_dim))
-        v_TKD = self.c_v(x_TC).unflatten(-1, (-1, self.head_dim))
-        q_THD = _norm(_rotate(q_THD, cos_T1d, sin_T1d))
-        k_TKD = _norm(_rotate(k_TKD, cos_T1d, sin_T1d))
-        return self.c_proj(attend(self.layer, q_THD, k_TKD, v_TKD).flatten(-2))  # type: ignore[no-any-return]
+    def forward(
+        self,
+        x_TC: Tensor,
+        positions_T: Tensor,
+        rope: tuple[Tensor, Tensor],
+        attend: Attend,
+        wanted_N: Tensor | None,
+    ) -> Tensor:
+        qkv_THD = self.c_qkv(x_TC).unflatten(-1, (-1, self.head_dim))
+        rotate_norm_(qkv_THD[:, : self.heads[0] + self.heads[1]], positions_T, *rope)
+        out_THD = attend(self.layer, *qkv_THD.split(self.heads, dim=1))
+        if wanted_N is not None:
+            out_THD = out_THD[wanted_N]
+        return self.c_proj(out_THD.flatten(-2))  # type: ignore[no-any-return]
+
+
+_QKV = ("c_q.weight", "c_k.weight", "c_v.weight")
+
+
+def _split_qkv(
+    module: nn.Module, weights: dict[str, Tensor], prefix: str, metadata: dict[str, Any]
+) -> None:
+    """A state dict names the three matrices; they share the memory of the one."""
+    assert isinstance(module, Attention)
+    sizes = [heads * module.head_dim for heads in module.heads]
+    parts = weights.pop(f"{prefix}c_qkv.weight").split(sizes)
+    weights.update({f"{prefix}{name}": part for name, part in zip(_QKV, parts, strict=True)})
+
+
+def _join_qkv(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    parts = [weights.pop(f"{prefix}{name}") for name in _QKV if f"{prefix}{name}" in weights]
+    if len(parts) == len(_QKV):
+        weights[f"{prefix}c_qkv.weight"] = torch.cat(parts)
 
 
 class MLP(nn.Module):
@@ -109,7 +129,7 @@ class MLP(nn.Module):
         self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=False)
 
     def forward(self, x_TC: Tensor) -> Tensor:
-        return self.c_proj(F.relu(self.c_fc(x_TC)).square())  # type: ignore[no-any-return]
+        return self.c_proj(relu_square_(self.c_fc(x_TC)))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -117,10 +137,6 @@ class Block(nn.Module):
         super().__init__()
         self.attn = Attention(config, layer)
         self.mlp = MLP(config)
-
-    def forward(self, x_TC: Tensor, cos_T1d: Tensor, sin_T1d: Tensor, attend: Attend) -> Tensor:
-        x_TC = x_TC + self.attn(_norm(x_TC), cos_T1d, sin_T1d, attend)
-        return x_TC + self.mlp(_norm(x_TC))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
@@ -160,6 +176,10 @@ class GPT(nn.Module):
             max_seq_len=self.config.sequence_len,
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.lm_head.weight.dtype
+
     def get_device(self) -> torch.device:
         return self.lm_head.weight.device
 
@@ -174,10 +194,15 @@ class GPT(nn.Module):
 
         `tokens_T` and `positions_T` are int64; position is a token's place in its own sequence.
         """
-        cos_T1d, sin_T1d = self.cos[positions_T].unsqueeze(-2), self.sin[positions_T].unsqueeze(-2)
-        x_TC = _norm(self.transformer.wte(tokens_T))
-        for block in self.transformer.h:
-            x_TC = block(x_TC, cos_T1d, sin_T1d, attend)
-        x_NC = _norm(x_TC if logit_index_N is None else x_TC[logit_index_N])
-        logits_NV = self.lm_head(x_NC)[..., : self.config.vocab_size].float()
-        return _LOGIT_CAP * torch.tanh(logits_NV / _LOGIT_CAP)
+        rope = self.cos, self.sin
+        x_TC = norm(self.transformer.wte(tokens_T))
+        y_TC = norm(x_TC)
+        for layer, block in enumerate(self.transformer.h, start=1):
+            # After the last attention only the wanted tokens matter.
+            wanted_N = logit_index_N if layer == self.config.n_layer else None
+            attended = block.attn(y_TC, positions_T, rope, attend, wanted_N)
+            x_TC = x_TC if wanted_N is None else x_TC[wanted_N]
+            y_TC = add_norm(x_TC, attended)
+            y_TC = add_norm(x_TC, block.mlp(y_TC))
+        logits_NV = self.lm_head(y_TC)[..., : self.config.vocab_size].float()
+        return logits_NV.div_(_LOGIT_CAP).tanh_().mul_(_LOGIT_CAP)

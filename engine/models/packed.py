@@ -36,6 +36,10 @@ class PackedModel(Protocol):
     @property
     def shape(self) -> ModelShape: ...
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the keys and values that it hands to `attend`."""
+
     def get_device(self) -> torch.device: ...
 
     def __call__(

@@ -1,0 +1,322 @@
+// Attention of a step: every token of the flat batch attends to the keys of its own sequence.
+//
+// A query's arithmetic is a fixed sequence: its sequence's shared keys (the prompt), then its own
+// (what the row has generated), in tiles of TILE keys that start at multiples of TILE, with a
+// running maximum and sum (online softmax; Milakov and Gimelshein, arXiv 1805.02867). Neighbours
+// share only the loading of keys. So its bits depend on its own keys and on nothing else.
+//
+// Queries that read the same shared keys come in groups: a prompt is read once for all its rows.
+
+#include "vector.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace {
+
+constexpr int TILE = 64;
+constexpr int TILE_VECTORS = TILE / LANES;
+constexpr int TOGETHER = 4;  // queries whose sums are kept in registers at once
+
+struct Shape {
+    int64_t num_heads, num_kv_heads, head_dim;
+    int64_t q_stride, k_stride, v_stride;  // floats from token to token
+    float scale;
+};
+
+// Keys of one sequence in one layer: token after token for each key/value head; values alike, at
+// `values` floats from the keys.
+struct Keys {
+    float* first;
+    int64_t head_stride, values;
+};
+
+// A query of the batch and the keys it sees: the first `num_shared` of its group's, and `num_own`
+// of its own, the newest included.
+struct Query {
+    int64_t token, num_shared, num_own;
+    float* own;
+    int64_t own_head_stride, own_values, own_layer_stride;
+};
+
+// Queries `first` to `first + count` read the same shared keys.
+struct Group {
+    int64_t first, count;
+    float* shared;
+    int64_t head_stride, values, layer_stride;
+};
+
+static INLINE Keys keys_of(const Group& group, int64_t layer) {
+    return {group.shared + layer * group.layer_stride, group.head_stride, group.values};
+}
+
+static INLINE Keys own_keys_of(const Query& query, int64_t layer) {
+    return {query.own + layer * query.own_layer_stride, query.own_head_stride, query.own_values};
+}
+
+// The running state of one query head.
+struct State {
+    float maximum;
+    float sums[LANES];  // of the weights, by lane
+};
+
+// Buffers of one thread, for queries of width `width` (head_dim rounded up to whole vectors).
+struct Scratch {
+    int64_t width;
+    std::vector<float> keys, values, queries, weights, sums;
+    std::vector<State> states;
+
+    Scratch(int64_t head_dim, int64_t most_queries)
+        : width((head_dim + LANES - 1) / LANES * LANES),
+          keys(width * TILE),
+          values(width * TILE),
+          queries(most_queries * width),
+          weights(TOGETHER * TILE),
+          sums(most_queries * width),
+          states(most_queries) {}
+};
+
+// `to[d * TILE + key] = from[key * dim + d]` for LANES keys and dimensions.
+static INLINE void transpose_block(const float* from, int64_t dim, float* to) {
+    Floats row[LANES], next[LANES];
+    for (int i = 0; i < LANES; i++) row[i] = load(from + i * dim);
+    for (int i = 0; i < LANES; i += 2) {
+        next[i] = __builtin_shufflevector(row[i], row[i + 1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10,
+                                          26, 12, 28, 14, 30);
+        next[i + 1] = __builtin_shufflevector(row[i], row[i + 1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25,
+                                              11, 27, 13, 29, 15, 31);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = i; j < i + 2; j++) {
+            row[j] = __builtin_shufflevector(next[j], next[j + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9,
+                                             24, 25, 12, 13, 28, 29);
+            row[j + 2] = __builtin_shufflevector(next[j], next[j + 2], 2, 3, 18, 19, 6, 7, 22, 23,
+                                                 10, 11, 26, 27, 14, 15, 30, 31);
+        }
+    for (int i = 0; i < LANES; i += 8)
+        for (int j = i; j < i + 4; j++) {
+            next[j] = __builtin_shufflevector(row[j], row[j + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9,
+                                              10, 11, 24, 25, 26, 27);
+            next[j + 4] = __builtin_shufflevector(row[j], row[j + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12,
+                                                  13, 14, 15, 28, 29, 30, 31);
+        }
+    for (int j = 0; j < 8; j++) {
+        store(to + j * TILE, __builtin_shufflevector(next[j], next[j + 8], 0, 1, 2, 3, 4, 5, 6, 7,
+                                                     16, 17, 18, 19, 20, 21, 22, 23));
+        store(to + (j + 8) * TILE,
+              __builtin_shufflevector(next[j], next[j + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25,
+                                      26, 27, 28, 29, 30, 31));
+    }
+}
+
+// The first `num_blocks` blocks of keys: `to[d * TILE + key] = from[key * dim + d]`.
+static INLINE void transpose(const float* from, int64_t num_blocks, int64_t dim, float* to) {
+    int64_t num_keys = num_blocks * LANES, d = 0;
+    for (int64_t key = 0; key < num_keys; key += LANES)
+        for (d = 0; d + LANES <= dim; d += LANES)
+            transpose_block(from + key * dim + d, dim, to + d * TILE + key);
+    for (; d < dim; d++)
+        for (int64_t key = 0; key < num_keys; key++) to[d * TILE + key] = from[key * dim + d];
+}
+
+// Scores of N queries with the keys of a tile: one after the other, dimension by dimension.
+template <int N, int B>
+static INLINE void score(const float* queries, int64_t width, int64_t dim, const float* keys,
+                         float* scores) {
+    Floats sum[N][B] = {};
+    for (int64_t d = 0; d < dim; d++) {
+        Floats key[B];
+        for (int c = 0; c < B; c++) key[c] = load(keys + d * TILE + c * LANES);
+        for (int i = 0; i < N; i++) {
+            Floats x = splat(queries[i * width + d]);
+            for (int c = 0; c < B; c++) sum[i][c] += x * key[c];
+        }
+    }
+    for (int i = 0; i < N; i++)
+        for (int c = 0; c < B; c++) store(scores + i * TILE + c * LANES, sum[i][c]);
+}
+
+template <int N>
+static INLINE void score_blocks(int64_t num_blocks, const float* queries, int64_t width,
+                                int64_t dim, const float* keys, float* scores) {
+    switch (num_blocks) {
+        case 1: return score<N, 1>(queries, width, dim, keys, scores);
+        case 2: return score<N, 2>(queries, width, dim, keys, scores);
+        case 3: return score<N, 3>(queries, width, dim, keys, scores);
+        default: return score<N, 4>(queries, width, dim, keys, scores);
+    }
+}
+
+// Turn one query's scores into weights, 0 from key `visible` on; returns what its sums shrink by.
+static INLINE float weigh(float* scores, int64_t visible, State& state) {
+    const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const Floats hidden = splat(-INFINITY);
+    Floats x[TILE_VECTORS], top = hidden;
+    for (int c = 0; c < TILE_VECTORS; c++) {
+        x[c] = load(scores + c * LANES);
+        x[c] = lane + c * LANES < (int32_t)visible ? x[c] : hidden;
+        top = largest(top, x[c]);
+    }
+    float maximum = std::max(state.maximum, reduced_max(top));
+    float shrink = exp_of_negative(splat(state.maximum - maximum))[0];
+    Floats sums = load(state.sums) * shrink;
+    for (int c = 0; c < TILE_VECTORS; c++) {
+        x[c] = exp_of_negative(x[c] - maximum);
+        sums += x[c];
+        store(scores + c * LANES, x[c]);
+    }
+    state.maximum = maximum;
+    store(state.sums, sums);
+    return shrink;
+}
+
+// Add the weighted values of a tile to the sums of N queries, V vectors of their width.
+template <int N, int V>
+static INLINE void accumulate(const float* weights, const float* shrink, const float* values,
+                              int64_t stride, int64_t count, float* sums, int64_t width) {
+    Floats sum[N][V];
+    for (int i = 0; i < N; i++)
+        for (int c = 0; c < V; c++) sum[i][c] = load(sums + i * width + c * LANES) * shrink[i];
+    for (int64_t key = 0; key < count; key++) {
+        Floats value[V];
+        for (int c = 0; c < V; c++) value[c] = load(values + key * stride + c * LANES);
+        for (int i = 0; i < N; i++) {
+            Floats weight = splat(weights[i * TILE + key]);
+            for (int c = 0; c < V; c++) sum[i][c] += weight * value[c];
+        }
+    }
+    for (int i = 0; i < N; i++)
+        for (int c = 0; c < V; c++) store(sums + i * width + c * LANES, sum[i][c]);
+}
+
+template <int N>
+static INLINE void accumulate_all(const float* weights, const float* shrink, const float* values,
+                                  int64_t stride, int64_t count, float* sums, int64_t width) {
+    int64_t d = 0;
+    for (; d + 4 * LANES <= width; d += 4 * LANES)
+        accumulate<N, 4>(weights, shrink, values + d, stride, count, sums + d, width);
+    for (; d < width; d += LANES)
+        accumulate<N, 1>(weights, shrink, values + d, stride, count, sums + d, width);
+}
+
+// N query heads meet a tile of keys; query i sees the first `visible[i]` of them.
+template <int N>
+static INLINE void meet(Scratch& scratch, int64_t first, const int64_t* visible,
+                        int64_t num_blocks, int64_t dim, const float* values) {
+    float* weights = scratch.weights.data();
+    float shrink[N];
+    int64_t most = 0;
+    score_blocks<N>(num_blocks, &scratch.queries[first * scratch.width], scratch.width, dim,
+                    scratch.keys.data(), weights);
+    for (int i = 0; i < N; i++) {
+        shrink[i] = weigh(weights + i * TILE, visible[i], scratch.states[first + i]);
+        most = std::max(most, visible[i]);
+    }
+    accumulate_all<N>(weights, shrink, values, scratch.width, most,
+                      &scratch.sums[first * scratch.width], scratch.width);
+}
+
+// Query heads `first` to `first + count` meet the first keys of one key/value head, query i the
+// first `limits[i]`.
+static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, const int64_t* limits,
+                            const float* keys, const float* values, int64_t dim) {
+    int64_t longest = *std::max_element(limits, limits + count);
+    for (int64_t start = 0; start < longest; start += TILE) {
+        int64_t num_keys = std::min<int64_t>(TILE, longest - start);
+        int64_t num_blocks = (num_keys + LANES - 1) / LANES;
+        transpose(keys + start * dim, num_blocks, dim, scratch.keys.data());
+        const float* tile = values + start * dim;
+        if (scratch.width != dim) {  // padded, so that whole vectors may be read
+            for (int64_t key = 0; key < num_keys; key++)
+                std::copy_n(tile + key * dim, dim, &scratch.values[key * scratch.width]);
+            tile = scratch.values.data();
+        }
+        int64_t visible[TOGETHER];
+        auto see = [&](int64_t query) {
+            return std::clamp<int64_t>(limits[query] - start, 0, num_keys);
+        };
+        for (int64_t i = 0; i < count;) {
+            int64_t n = 0;
+            while (n < TOGETHER && i + n < count && (visible[n] = see(i + n)) > 0) n++;
+            if (n == TOGETHER) {
+                meet<TOGETHER>(scratch, first + i, visible, num_blocks, dim, tile);
+            } else {
+                for (int64_t j = 0; j < n; j++)
+                    meet<1>(scratch, first + i + j, visible + j, num_blocks, dim, tile);
+            }
+            i += n < TOGETHER && i + n < count ? n + 1 : n;  // one that sees nothing here is passed
+        }
+    }
+}
+
+// One key/value head of one group.
+PER_CPU void attend_group(const Shape& shape, const Group& group, const Query* queries,
+                          int64_t layer, int64_t kv_head, const float* q, float* out,
+                          Scratch& scratch) {
+    int64_t dim = shape.head_dim, width = scratch.width;
+    int64_t per_kv = shape.num_heads / shape.num_kv_heads;
+    int64_t num_states = group.count * per_kv;
+    std::vector<int64_t> limits(num_states);
+    std::fill_n(scratch.sums.begin(), num_states * width, 0.0f);
+    for (int64_t i = 0; i < num_states; i++) {
+        const Query& query = queries[group.first + i / per_kv];
+        const float* from =
+            q + query.token * shape.q_stride + (kv_head * per_kv + i % per_kv) * dim;
+        for (int64_t d = 0; d < dim; d++) scratch.queries[i * width + d] = from[d] * shape.scale;
+        scratch.states[i] = {-INFINITY, {}};
+        limits[i] = query.num_shared;
+    }
+    Keys shared = keys_of(group, layer);
+    const float* keys = shared.first + kv_head * shared.head_stride;
+    meet_all(scratch, 0, num_states, limits.data(), keys, keys + shared.values, dim);
+    for (int64_t i = 0; i < group.count; i++) {
+        const Query& query = queries[group.first + i];
+        if (query.num_own == 0) continue;
+        std::fill_n(limits.begin(), per_kv, query.num_own);
+        Keys own = own_keys_of(query, layer);
+        keys = own.first + kv_head * own.head_stride;
+        meet_all(scratch, i * per_kv, per_kv, limits.data(), keys, keys + own.values, dim);
+    }
+    for (int64_t i = 0; i < num_states; i++) {
+        const Query& query = queries[group.first + i / per_kv];
+        float* to = out + (query.token * shape.num_heads + kv_head * per_kv + i % per_kv) * dim;
+        float total = reduced_sum(load(scratch.states[i].sums));
+        for (int64_t d = 0; d < dim; d++) to[d] = scratch.sums[i * width + d] / total;
+    }
+}
+
+// Put the token's key and value where its query's newest key belongs.
+void append(const Shape& shape, const Group& group, const Query& query, int64_t layer,
+            const float* k, const float* v) {
+    bool is_own = query.num_own > 0;
+    Keys keys = is_own ? own_keys_of(query, layer) : keys_of(group, layer);
+    int64_t place = (is_own ? query.num_own : query.num_shared) - 1;
+    for (int64_t head = 0; head < shape.num_kv_heads; head++) {
+        float* to = keys.first + head * keys.head_stride + place * shape.head_dim;
+        std::copy_n(k + query.token * shape.k_stride + head * shape.head_dim, shape.head_dim, to);
+        std::copy_n(v + query.token * shape.v_stride + head * shape.head_dim, shape.head_dim,
+                    to + keys.values);
+    }
+}
+
+}  // namespace
+
+// Append keys and values of all queries' tokens, then attend. `most_queries` is the largest count
+// of a group. Tokens without a query keep what `out` holds.
+extern "C" void rowmill_attend(const Shape* shape, const Group* groups, int64_t num_groups,
+                               const Query* queries, int64_t layer, const float* q, const float* k,
+                               const float* v, float* out, int64_t most_queries,
+                               int32_t num_threads) {
+#pragma omp parallel num_threads(num_threads)
+    {
+#pragma omp for schedule(static)
+        for (int64_t g = 0; g < num_groups; g++)
+            for (int64_t i = 0; i < groups[g].count; i++)
+                append(*shape, groups[g], queries[groups[g].first + i], layer, k, v);
+        Scratch scratch(shape->head_dim, most_queries * (shape->num_heads / shape->num_kv_heads));
+#pragma omp for schedule(dynamic)
+        for (int64_t item = 0; item < num_groups * shape->num_kv_heads; item++)
+            attend_group(*shape, groups[item / shape->num_kv_heads], queries, layer,
+                         item % shape->num_kv_heads, q, out, scratch);
+    }
+}

@@ -1,0 +1,55 @@
+"""Finds the built kernels and declares their functions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+_P, _N, _T = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32  # address, count, threads
+
+# As declared in the C++ files.
+_FUNCTIONS: dict[str, list[type]] = {
+    "attend": [_P, _P, _N, _P, _N, _P, _P, _P, _P, _N, _T],
+    "norm": [_P, _P, _N, _N, _T],
+    "add_norm": [_P, _P, _P, _N, _N, _T],
+    "rotate_norm": [_P, _N, _P, _P, _P, _N, _N, _N, _T],
+    "relu_square": [_P, _N, _N, _T],
+    "draw": [_P, _P, _P, _N, _N, _T],
+}
+
+
+class Library:
+    """The kernels as functions of addresses and counts; the C++ files say what each takes."""
+
+    def __init__(self, path: str) -> None:
+        # After torch, whose OpenMP it then shares: one pool of threads, and no two that compete.
+        loaded = ctypes.CDLL(path)
+        for name, arguments in _FUNCTIONS.items():
+            function = loaded[f"rowmill_{name}"]
+            function.argtypes, function.restype = arguments, None
+            setattr(self, name, function)
+
+    attend: Callable[..., None]
+    norm: Callable[..., None]
+    add_norm: Callable[..., None]
+    rotate_norm: Callable[..., None]
+    relu_square: Callable[..., None]
+    draw: Callable[..., None]
+
+
+@functools.cache
+def library() -> Library | None:
+    """The kernels; None where they were not built."""
+    spec = find_spec("engine.native._kernels")
+    return None if spec is None or spec.origin is None else Library(spec.origin)
+
+
+def kernels_for(tensor: Tensor) -> Library | None:
+    """The kernels, where they are built and take a tensor like this one."""
+    is_ours = tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+    return library() if is_ours else None

@@ -1,0 +1,76 @@
+// Sixteen floats at a time, in arithmetic that is the same on every CPU.
+//
+// Written in the vector extensions of GCC and Clang: the compiler maps a Floats onto whatever
+// registers there are (one of AVX-512, two of AVX2, four of NEON), lane by lane, so which lanes are
+// added to which does not depend on the machine.
+
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define INLINE inline __attribute__((always_inline))
+
+// One compiled version per kind of CPU, picked when the library is loaded.
+#if defined(__x86_64__) && defined(__linux__)
+#define PER_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define PER_CPU
+#endif
+
+constexpr int LANES = 16;
+
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+
+static INLINE Floats load(const float* from) {
+    Floats x;
+    std::memcpy(&x, from, sizeof x);
+    return x;
+}
+
+static INLINE void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
+
+// The addition, which changes no value, keeps GCC from loading x anew for each product it is in.
+static INLINE Floats splat(float x) { return Floats{} + x; }
+
+static INLINE Floats largest(Floats a, Floats b) { return a > b ? a : b; }
+
+static INLINE float reduced_sum(Floats x) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; lane++) x[lane] += x[lane + half];
+    return x[0];
+}
+
+static INLINE float reduced_max(Floats x) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; lane++)
+            x[lane] = x[lane] > x[lane + half] ? x[lane] : x[lane + half];
+    return x[0];
+}
+
+// e^x for x <= 0, within two units in the last place; 0 below -87. The range is reduced to
+// |r| <= ln(2) / 2 and a polynomial of degree 6 taken, as in Cephes' expf.
+static INLINE Floats exp_of_negative(Floats x) {
+    const Floats low = splat(-87.0f);
+    Floats bounded = x < low ? low : x;
+    const float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+    Floats shifted = bounded * 1.44269504088896341f + round;
+    Floats n = shifted - round;
+    Floats r = bounded - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    Floats p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    Ints exponent = __builtin_convertvector(n, Ints);
+    Ints bits;
+    std::memcpy(&bits, &p, sizeof bits);
+    bits += exponent << 23;
+    std::memcpy(&p, &bits, sizeof p);
+    return x < low ? Floats{} : p;
+}
