@@ -6,6 +6,7 @@ from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import EngineError, ModelError, RequestError, SchedulingError
 from engine.kv_cache import KVCache
+from engine.provenance import Provenance
 from engine.request import Request, RequestResult, RowResult, SamplingParams
 from engine.stats import EngineStats
 
@@ -16,6 +17,7 @@ __all__ = [
     "EngineStats",
     "KVCache",
     "ModelError",
+    "Provenance",
     "Request",
     "RequestError",
     "RequestResult",

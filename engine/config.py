@@ -10,7 +10,7 @@ from engine.request import shown
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """None of these changes a row's tokens; the limits refuse requests.
+    """None of these but `row_tile` changes a row's tokens; the limits refuse requests.
 
     Raises EngineError naming a value out of range.
     """
@@ -26,6 +26,9 @@ class EngineConfig:
     max_new_tokens: int | None = None
     """Most `max_tokens` that a request may ask for; None: what the context holds. With a limit, a
     request has to name its own: rows that were cut short in silence would depend on the engine."""
+    row_tile: int | None = None
+    """Rows of every product are padded to a multiple of it; None: what the probe finds. Setting it
+    is for measuring what padding costs: the probe then tells whether the promise holds with it."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

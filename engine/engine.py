@@ -16,9 +16,10 @@ from engine.config import EngineConfig
 from engine.errors import EngineError, RequestError, SchedulingError
 from engine.limits import allowed_new_tokens, check_vocabulary
 from engine.memory import default_budget
-from engine.models.packed import ModelShape
+from engine.models.packed import ModelShape, is_packed
 from engine.packed_runner import PackedRunner
-from engine.probe import products_are_invariant
+from engine.probe import Verdict, probe
+from engine.provenance import Provenance
 from engine.request import Request, RequestResult, SamplingParams
 from engine.runner import Chunk, Runner
 from engine.sampler import sample
@@ -52,18 +53,17 @@ class Engine:
         self._streaming: set[str] = set()
         self._unread: list[RequestResult] = []
         self._is_broken = False
-        is_packed = isinstance(getattr(model, "shape", None), ModelShape)
-        shape: ModelShape = model.shape if is_packed else seed_shape(model)
+        shape: ModelShape = model.shape if is_packed(model) else seed_shape(model)
         check_vocabulary(tokenizer, shape)
-        self.is_invariant = products_are_invariant(model)
-        """Whether the promise of equal bits was found to hold for this model on this machine."""
-        if not self.is_invariant:
-            log.warning("rows may depend on what shares the batch: see docs/reproducibility.md")
+        verdict = _probed(model, self.config)
+        row_tile = verdict.policy.row_tile
+        self.provenance = Provenance.of(model, verdict)
+        """What every result of this engine carries."""
         self.kv_budget_tokens = self.config.kv_budget_tokens or default_budget(model, shape)
         self._runner: Runner = (
-            PackedRunner(model, self.config.max_rows, self.kv_budget_tokens)
-            if is_packed
-            else WaveRunner(model, shape)
+            PackedRunner(model, self.config.max_rows, self.kv_budget_tokens, row_tile)
+            if is_packed(model)
+            else WaveRunner(model, shape, row_tile)
         )
         self._scheduler = Scheduler(
             self._runner,
@@ -73,6 +73,11 @@ class Engine:
             tool=Tool.of(tokenizer),
             terminal=self._terminal,
         )
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the promise of equal bits was found to hold for this model on this machine."""
+        return self.provenance.reproducible
 
     @property
     def has_work(self) -> bool:
@@ -233,7 +238,9 @@ class Engine:
         for request in done:
             self._runner.close(request)
             del self._states[request.id]
-        return [request.result() for request in done if request.id not in self._streaming]
+        return [
+            request.result(self.provenance) for request in done if request.id not in self._streaming
+        ]
 
     def _columns(self, state: RequestState) -> Iterator[tuple[list[int], list[int]]]:
         """Step until the request is done, yielding each position once all rows have it."""
@@ -251,6 +258,21 @@ class Engine:
         finally:
             self.cancel(state.id)
             self._streaming.remove(state.id)
+
+
+def _probed(model: Any, config: EngineConfig) -> Verdict:
+    """Probe a model, and say so where the promise can't be made."""
+    verdict = probe(model, config.max_rows, config.max_prefill_tokens, config.row_tile)
+    if verdict.failures:
+        log.warning(
+            "NOT reproducible (%s): rows may depend on what shares the batch; see "
+            "docs/reproducibility.md. It showed in %s",
+            verdict.policy.name,
+            "; ".join(verdict.failures),
+        )
+    elif verdict.unverified:
+        log.info("not verified to be reproducible: %s", " and ".join(verdict.unverified))
+    return verdict
 
 
 def _first_logits(rows: list[RowState]) -> Tensor:

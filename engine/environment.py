@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 # Matrix products whose bits do not depend on the path that MKL takes; see invariance.py.
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+MKL_CBWR = os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+"""What MKL finds at its first product, unless that was before this import; see mkl.py."""
 
 # OpenMP threads that wait for each other spin only briefly, then sleep: with anything else running
 # on the machine, libgomp's long spins made steps 60 times slower (docs/performance.md).

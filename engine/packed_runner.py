@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from engine.invariance import KEY_TILE, PREFILL_CHUNK, ROW_TILE, power_of_two, round_up
+from engine.invariance import KEY_TILE, PREFILL_CHUNK, power_of_two, round_up
 from engine.kv_cache import KVCache
 from engine.models.packed import Attend, PackedModel
 from engine.native import kernels_for
@@ -28,11 +28,15 @@ class PackedRunner:
 
     prefill_chunk = PREFILL_CHUNK
 
-    def __init__(self, model: PackedModel, max_rows: int, kv_budget_tokens: int) -> None:
+    def __init__(
+        self, model: PackedModel, max_rows: int, kv_budget_tokens: int, row_tile: int
+    ) -> None:
+        """`row_tile`: the rows of every product are padded to a multiple of it."""
         self.shape = model.shape
         self._model = model
         self._max_rows = max_rows
         self._budget = kv_budget_tokens
+        self._row_tile = row_tile
         self._device = torch.device(model.get_device())
         self._like = torch.empty(0, dtype=model.dtype, device=self._device)
         """What the caches are made like."""
@@ -112,7 +116,7 @@ class PackedRunner:
         return NativeAttention(self._kernels, self.shape, rows, chunks, self._suffixes)
 
     def _padded(self, numbers: list[int]) -> Tensor:
-        padding = [0] * (round_up(len(numbers), ROW_TILE) - len(numbers))
+        padding = [0] * (round_up(len(numbers), self._row_tile) - len(numbers))
         return torch.tensor(numbers + padding, dtype=torch.long, device=self._device)
 
     def _key(self, request: RequestState) -> BucketKey:

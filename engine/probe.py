@@ -1,36 +1,112 @@
-"""Whether this machine keeps the part of the promise that is not in our hands."""
+"""Whether this machine keeps the promise for a model, and what has to be done for it."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from engine.invariance import ROW_TILE
+from engine import mkl
+from engine.attention_trials import attention_trials
+from engine.invariance import PREFILL_CHUNK, ROW_TILES, UNPROBED_ROW_TILE, Policy
+from engine.model_trials import forward_trial, product_trials
+from engine.models.packed import is_packed
+from engine.models.placement import device_of, dtypes_of
+from engine.sampler_trial import sampler_trial
+from engine.trial import Trial
+from engine.wave_runner import seed_shape
+
+_LEAST_ROWS = 64
+"""Are tried also where fewer may run: rows are to be those of a worker that runs more."""
+_SHOWN = 3
+_MKL_DTYPES = frozenset([torch.float32, torch.float64])
+
+_Findings = Sequence[tuple[Trial, frozenset[int]]]
+"""Trials with the numbers of rows at which some row's bits differed."""
 
 
-def products_are_invariant(model: object) -> bool:
-    """Try each shape of linear layer in a model: does a row's result keep its bits in company?
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a probe found."""
 
-    It may not where a product ran before the engine was imported (MKL then has chosen its mode),
-    where MKL_CBWR is set to something else, and on devices and dtypes that nobody has tried.
-    """
-    if not isinstance(model, nn.Module):
-        return True
-    layers = {
-        (layer.weight.shape, layer.weight.dtype): layer
-        for layer in model.modules()
-        if isinstance(layer, nn.Linear)
-    }
-    return all(_is_invariant(layer) for layer in layers.values())
+    policy: Policy
+    failures: tuple[str, ...] = ()
+    """What depended on company under this policy, such as "linear 384x1536 at 3 rows"."""
+    unverified: tuple[str, ...] = ()
+    """What could not be tried."""
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether a row's bits were found not to depend on what shares the batch."""
+        return not self.failures and not self.unverified
 
 
 @torch.inference_mode()
-def _is_invariant(layer: nn.Linear) -> bool:
-    weight = layer.weight
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(16 * ROW_TILE, weight.size(1), generator=generator).to(weight)
-    together = layer(x)
-    return all(
-        torch.equal(layer(x[:num_rows]), together[:num_rows])
-        for num_rows in (ROW_TILE, 2 * ROW_TILE, 5 * ROW_TILE)
+def probe(
+    model: Any, max_rows: int, max_prefill_tokens: int = 2048, row_tile: int | None = None
+) -> Verdict:
+    """Try a model's products, forward, attention and sampling, in its dtype on its device.
+
+    Of ROW_TILES the first that holds is taken; whether MKL is strict was decided when torch was
+    imported. Where none holds, it is the one that leaves the fewest numbers of rows at which
+    something differs. `row_tile` leaves no choice.
+
+    A model of nanochat's own interface is never run here, as its forward may be anything. Its
+    linear layers are tried if it is an nn.Module; its attention is unverified.
+    """
+    tiles = ROW_TILES if row_tile is None else (row_tile,)
+    num_rows = max(max_rows, _LEAST_ROWS)
+    num_tokens = num_rows + max_prefill_tokens + PREFILL_CHUNK
+    trials = _trials(model, num_rows, num_tokens, tiles[0])
+    findings = [(trial, trial.differing_sizes()) for trial in trials]
+    tile = _cheapest_tile(findings, tiles)
+    unverified = [] if is_packed(model) else ["the model's own attention"]
+    if not isinstance(model, nn.Module):
+        unverified.append("the model's products")
+    if unverified and row_tile is None:
+        tile = max(tile, UNPROBED_ROW_TILE)
+    return Verdict(
+        policy=_policy(model, tile),
+        failures=tuple(_failures(findings, tile)),
+        unverified=tuple(unverified),
     )
+
+
+def _trials(model: Any, num_rows: int, num_tokens: int, tile: int) -> Iterator[Trial]:
+    device = device_of(model)
+    if isinstance(model, nn.Module):
+        yield from product_trials(model, num_rows, num_tokens, tile)
+    if is_packed(model):
+        yield forward_trial(model, tile)
+        dtype = next(iter(dtypes_of(model)), torch.float32)
+        yield from attention_trials(model.shape, device, dtype)
+    shape = model.shape if is_packed(model) else seed_shape(model)
+    yield sampler_trial(shape.vocab_size, device)
+
+
+def _cheapest_tile(findings: _Findings, tiles: Sequence[int]) -> int:
+    """The first under which no number of rows differs, else that under which fewest do."""
+    differing = {size for trial, sizes in findings if trial.is_tiled for size in sizes}
+    return min(tiles, key=lambda tile: sum(size % tile == 0 for size in differing))
+
+
+def _failures(findings: _Findings, tile: int) -> Iterator[str]:
+    for trial, differing in findings:
+        sizes = sorted(size for size in differing if not trial.is_tiled or size % tile == 0)
+        if sizes:
+            yield f"{trial.name} at {_listed(sizes)} rows"
+
+
+def _listed(sizes: list[int]) -> str:
+    shown = ", ".join(map(str, sizes[:_SHOWN]))
+    return shown if len(sizes) <= _SHOWN else f"{shown} and {len(sizes) - _SHOWN} other numbers of"
+
+
+def _policy(model: Any, row_tile: int) -> Policy:
+    """MKL does no products on other devices and in other dtypes."""
+    if device_of(model).type != "cpu" or not _MKL_DTYPES.issuperset(dtypes_of(model)):
+        return Policy(row_tile=row_tile, is_mkl_strict=False)
+    return Policy(row_tile=row_tile, is_mkl_strict=mkl.is_strict(), mkl_branch=mkl.code_branch())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from engine.errors import RequestError
+from engine.provenance import Provenance
 
 FinishReason = Literal["stop", "length", "error"]
 
@@ -121,3 +122,11 @@ class RequestResult:
 
     error: str | None = None
     """What went wrong, if anything did: then some row's finish_reason is `error`."""
+
+    provenance: Provenance | None = None
+    """What is needed to repeat these rows: the one object of the engine that made them."""
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether the rows were found not to depend on what shared the batch."""
+        return self.provenance is not None and self.provenance.reproducible

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from engine.provenance import Provenance
 from engine.request import FinishReason, Request, RequestResult, RowResult, SamplingParams
 from engine.sampler import UniformStream
 from engine.tool_use import Tool, ToolCall
@@ -64,8 +65,9 @@ class RequestState:
                 return f"{place}: the model's logits are not finite numbers"
         return None
 
-    def result(self) -> RequestResult:
-        return RequestResult(self.id, [row.result() for row in self.rows], self.error)
+    def result(self, provenance: Provenance) -> RequestResult:
+        rows = [row.result() for row in self.rows]
+        return RequestResult(self.id, rows, self.error, provenance)
 
 
 class RowState:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ModelError
-from engine.invariance import ROW_TILE, round_up
+from engine.invariance import round_up
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.runner import Chunk
@@ -25,11 +25,12 @@ from engine.state import RequestState, RowState
 class Wave:
     """Rows of one request in lockstep. The batch is padded to whole tiles with copies of a row."""
 
-    def __init__(self, rows: list[RowState], shape: ModelShape) -> None:
+    def __init__(self, rows: list[RowState], shape: ModelShape, row_tile: int) -> None:
         request = rows[0].request
         self.rows = rows
+        self._row_tile = row_tile
         self._cache = KVCache(
-            batch_size=round_up(len(rows), ROW_TILE),
+            batch_size=round_up(len(rows), row_tile),
             num_heads=shape.num_kv_heads,
             seq_len=request.num_prompt_tokens + request.max_new_tokens,
             head_dim=shape.head_dim,
@@ -47,7 +48,7 @@ class Wave:
         if len(lanes) == len(self.rows):
             return
         self.rows = [self.rows[lane] for lane in lanes]
-        padding = round_up(len(lanes), ROW_TILE) - len(lanes)
+        padding = round_up(len(lanes), self._row_tile) - len(lanes)
         self._cache.select_rows(lanes + lanes[:1] * padding)
 
     def forward(self, model: Any, device: torch.device) -> Tensor:
@@ -62,9 +63,10 @@ class Wave:
 class WaveRunner:
     """See `engine.runner.Runner` for the contract."""
 
-    def __init__(self, model: Any, shape: ModelShape) -> None:
+    def __init__(self, model: Any, shape: ModelShape, row_tile: int) -> None:
         self._model = model
         self._device = torch.device(model.get_device())
+        self._row_tile = row_tile
         self.shape = shape
         self.prefill_chunk = shape.max_seq_len
         self._starting: list[RowState] = []
@@ -120,7 +122,7 @@ class WaveRunner:
         for row in self._starting:
             if row in running:
                 starting.setdefault(row.request, []).append(row)
-        self._waves += [Wave(rows, self.shape) for rows in starting.values()]
+        self._waves += [Wave(rows, self.shape, self._row_tile) for rows in starting.values()]
         self._starting = []
 
     def _prefill(self, chunk: Chunk) -> Tensor:
@@ -128,10 +130,9 @@ class WaveRunner:
         logits: Tensor = self._model.forward(ids, kv_cache=chunk.request.prefix)
         return logits[0, -1].float()
 
-    @staticmethod
-    def _wave_cost(request: RequestState, num_rows: int) -> int:
+    def _wave_cost(self, request: RequestState, num_rows: int) -> int:
         tokens = request.num_prompt_tokens + request.max_new_tokens
-        return round_up(num_rows, ROW_TILE) * tokens
+        return round_up(num_rows, self._row_tile) * tokens
 
 
 def _stack(logits: list[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -49,3 +49,8 @@ class PackedModel(Protocol):
         attend: Attend,
         logit_index_N: Tensor | None = None,
     ) -> Tensor: ...
+
+
+def is_packed(model: Any) -> TypeGuard[PackedModel]:
+    """Whether a model runs packed; else it is of nanochat's own interface."""
+    return isinstance(getattr(model, "shape", None), ModelShape)

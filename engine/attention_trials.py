@@ -1,0 +1,105 @@
+"""Trials of attention with a model's heads: a row alone, and in company.
+
+Shape suffixes: R rows, K key/value heads, Q queries per key/value head, G query heads per
+key/value head, S keys, D head width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from engine.attention import length_mask, masked_attention, merge
+from engine.cancelling import cancelling_factors, is_half
+from engine.invariance import KEY_TILE, QUERY_TILE, round_up
+from engine.models.packed import ModelShape
+from engine.trial import Trial
+
+_NUM_ROWS = 64
+_NUM_KEYS = 3 * KEY_TILE
+_SIZES = (1, 2, 3, 4, 5, 8, 16, 17, 31, 33, 64)
+
+
+def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype) -> list[Trial]:
+    """Rows with keys of their own, prompts with several queries, one prompt's rows, the merge."""
+    generator = torch.Generator().manual_seed(2)
+    heads, width = shape.num_kv_heads, shape.head_dim
+    group = shape.num_heads // heads
+    q_RKQD, k_RKSD = _queries_and_keys(
+        (_NUM_ROWS, heads, QUERY_TILE * group, width),
+        (_NUM_ROWS, heads, _NUM_KEYS, width),
+        is_half(dtype),
+        generator,
+    )
+    v_RKSD, other_RKQD = (torch.randn(its.shape, generator=generator) for its in (k_RKSD, q_RKQD))
+    queries, keys, values, others = (
+        its.to(device, dtype) for its in (q_RKQD, k_RKSD, v_RKSD, other_RKQD)
+    )
+    rows, others = queries[:, :, :group].contiguous(), others[:, :, :group].contiguous()
+    lse, other_lse = torch.randn(2, *rows.shape[:-1], generator=generator).to(device)
+    lengths_R = torch.arange(_NUM_ROWS) * 37 % _NUM_KEYS + 1
+    company = (keys, values, lengths_R.to(device))
+    trials = [
+        _trial("attention of rows", _attend, rows, *company),
+        _trial("attention of prompts", _attend, queries, *company),
+        _trial("attention of a prompt's rows", _OnePrompt(keys[:1], values[:1]), rows),
+        _trial("the merge of attention", merge, rows, lse, others, other_lse),
+    ]
+    if is_half(dtype):
+        values = _cancelling_values(lengths_R, v_RKSD.shape, generator).to(device, dtype)
+        company = (keys, values, lengths_R.to(device))
+        trials.append(_trial("attention's sums", _attend, torch.zeros_like(rows), *company))
+    return trials
+
+
+def _trial(name: str, run: Callable[..., Tensor], *inputs: Tensor) -> Trial:
+    return Trial(name=name, run=run, inputs=inputs, sizes=_SIZES, is_tiled=False)
+
+
+def _attend(q_RKQD: Tensor, k_RKSD: Tensor, v_RKSD: Tensor, lengths_R: Tensor) -> Tensor:
+    """Under the least padding that these rows' lengths allow, so it depends on the company."""
+    num_keys = round_up(int(lengths_R.max()), KEY_TILE)
+    mask = length_mask(lengths_R, num_keys)
+    out, lse = masked_attention(q_RKQD, k_RKSD[:, :, :num_keys], v_RKSD[:, :, :num_keys], mask)
+    return torch.cat([out.float(), lse.unsqueeze(-1)], -1)
+
+
+class _OnePrompt:
+    """Rows that share one prompt: their queries go into one entry, padded as in a step."""
+
+    def __init__(self, k_1KSD: Tensor, v_1KSD: Tensor) -> None:
+        self._keys, self._values = k_1KSD, v_1KSD
+        self._lengths = torch.tensor([_NUM_KEYS - KEY_TILE // 2], device=k_1KSD.device)
+
+    def __call__(self, q_RKGD: Tensor) -> Tensor:
+        num_rows, group = q_RKGD.size(0), q_RKGD.size(2)
+        padding = q_RKGD[:1].expand(round_up(num_rows, QUERY_TILE) - num_rows, -1, -1, -1)
+        q_1KQD = torch.cat([q_RKGD, padding]).transpose(0, 1).flatten(1, 2).unsqueeze(0)
+        (out_KQX,) = _attend(q_1KQD, self._keys, self._values, self._lengths)
+        by_row: Tensor = out_KQX.view(out_KQX.size(0), -1, group, out_KQX.size(-1)).transpose(0, 1)
+        return by_row[:num_rows]
+
+
+def _queries_and_keys(
+    queries: tuple[int, ...], keys: tuple[int, ...], is_cancelling: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Tensors of these shapes; `is_cancelling`: all scores are rounding, which shows in the lse."""
+    counts = math.prod(queries[:-1]), math.prod(keys[:-1])
+    if is_cancelling:
+        q, k = cancelling_factors(*counts, keys[-1], generator)
+    else:
+        q, k = (torch.randn(count, keys[-1], generator=generator) for count in counts)
+    return q.view(queries), k.view(keys)
+
+
+def _cancelling_values(lengths_R: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Values whose mean over a row's keys is rounding, and noise in the padding."""
+    values_RKSD = torch.randn(shape, generator=generator)
+    _, heads, _, width = shape
+    for row, length in enumerate(lengths_R.tolist()):
+        _, sums = cancelling_factors(0, heads * width, length, generator)
+        values_RKSD[row, :, :length] = sums.view(heads, width, length).transpose(1, 2)
+    return values_RKSD
