@@ -3,6 +3,7 @@
 errors.py        everything raised on purpose
 generate_job.py  GenerateJob: a prompt and how to sample from it
 sampled_rows.py  SampledRows: what comes back
+provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
 job_status.py    where a job stands
 job_options.py   timeouts, lifetimes, attempts
@@ -30,6 +31,7 @@ from jobs.function import FUNCTION_NAME, generate
 from jobs.generate_job import GenerateJob
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.provenance import Provenance
 from jobs.sampled_rows import Row, SampledRows
 from jobs.wire import WIRE_VERSION, MsgpackSerializer
 
@@ -47,6 +49,7 @@ __all__ = [
     "JobStatus",
     "JobsError",
     "MsgpackSerializer",
+    "Provenance",
     "ResultTimeoutError",
     "Row",
     "SampledRows",

@@ -1,20 +1,23 @@
-"""SampledRows as four columns: the content of the wire format's extension type 2.
+"""SampledRows as four columns and a map: the content of the wire format's extension type 2.
 
-tokens   the tokens of all rows, one after the other
-lengths  the number of tokens of each row
-masks    one bit per token, the first in the lowest bit of byte 0; unused bits are 0
-reasons  why each row ended: 0 "stop", 1 "length"
+tokens      the tokens of all rows, one after the other
+lengths     the number of tokens of each row
+masks       one bit per token, the first in the lowest bit of byte 0; unused bits are 0
+reasons     why each row ended: 0 "stop", 1 "length"
+provenance  a map of all the fields of `provenance.py`, or nil where it is not known
 """
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from typing import Any
 
 from pydantic import ValidationError
 
 from jobs.errors import WireError
+from jobs.provenance import Provenance
 from jobs.sampled_rows import FinishReason, Row, SampledRows
 
-Columns = tuple[Sequence[int], Sequence[int], bytes, Sequence[int]]
+Columns = tuple[Sequence[int], Sequence[int], bytes, Sequence[int], dict[str, Any] | None]
 
 _REASONS: tuple[FinishReason, ...] = ("stop", "length")
 _BITS_TO_DIGITS = bytes.maketrans(b"\x00\x01", b"01")
@@ -22,17 +25,18 @@ _DIGITS_TO_BITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
 def to_columns(result: SampledRows) -> Columns:
-    """Lays the rows out as (tokens, lengths, masks, reasons)."""
+    """Lays the rows out as (tokens, lengths, masks, reasons, provenance)."""
     rows = result.rows
     tokens = list(chain.from_iterable(row.tokens for row in rows))
     masks = _pack_bits(bytes(chain.from_iterable(row.masks for row in rows)))
     reasons = [_REASONS.index(row.finish_reason) for row in rows]
-    return tokens, [len(row.tokens) for row in rows], masks, reasons
+    provenance = None if result.provenance is None else result.provenance.model_dump()
+    return tokens, [len(row.tokens) for row in rows], masks, reasons, provenance
 
 
 def from_columns(columns: object) -> SampledRows:
     """Rebuilds the rows from untrusted columns; raises WireError if they do not add up."""
-    tokens, lengths, packed_masks, reasons = _checked(columns)
+    tokens, lengths, packed_masks, reasons, provenance = _checked(columns)
     masks = _unpack_bits(packed_masks, len(tokens))
     ends = list(accumulate(lengths))
     try:
@@ -44,24 +48,31 @@ def from_columns(columns: object) -> SampledRows:
             )
             for end, length, reason in zip(ends, lengths, reasons, strict=True)
         )
+        return SampledRows(
+            rows=rows,
+            provenance=None if provenance is None else Provenance.model_validate(provenance),
+        )
     except ValidationError as error:
         raise WireError(f"rows hold a bad value: {error.errors()[0]['msg']}") from error
-    return SampledRows(rows=rows)
 
 
-def _checked(columns: object) -> tuple[tuple[int, ...], tuple[int, ...], bytes, tuple[int, ...]]:
+def _checked(
+    columns: object,
+) -> tuple[tuple[int, ...], tuple[int, ...], bytes, tuple[int, ...], dict[Any, Any] | None]:
     match columns:
-        case [tuple(tokens), tuple(lengths), bytes(masks), tuple(reasons)]:
-            pass
+        case [tuple(tokens), tuple(lengths), bytes(masks), tuple(reasons), None | dict() as its]:
+            provenance = its
         case _:
-            raise WireError("rows are not the four columns tokens, lengths, masks and reasons")
+            raise WireError(
+                "rows are not the columns tokens, lengths, masks and reasons and a provenance"
+            )
     if len(lengths) != len(reasons):
         raise WireError(f"rows have {len(lengths)} lengths and {len(reasons)} finish reasons")
     if any(length < 0 for length in lengths) or sum(lengths) != len(tokens):
         raise WireError(f"the lengths of the rows do not add up to their {len(tokens)} tokens")
     if not set(reasons) <= {0, 1}:
         raise WireError("rows have a finish reason other than 0 and 1")
-    return tokens, lengths, masks, reasons
+    return tokens, lengths, masks, reasons, provenance
 
 
 # Both ways go through Python's integers, whose base-2 conversions take linear time in C.

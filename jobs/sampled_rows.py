@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobs.generate_job import Token
+from jobs.provenance import Provenance
 
 Mask = Annotated[int, Field(strict=True, ge=0, le=1)]
 FinishReason = Literal["stop", "length"]
@@ -32,8 +33,17 @@ class Row(BaseModel):
 
 
 class SampledRows(BaseModel):
-    """The rows of a job, in the order of their index: row 0 first."""
+    """The rows of a job, in the order of their index: row 0 first.
+
+    `provenance`: what is needed to repeat them; None where the worker did not say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: tuple[Row, ...]
+    provenance: Provenance | None = None
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether the rows were found not to depend on what shared the worker's batch."""
+        return self.provenance is not None and self.provenance.reproducible

@@ -12,9 +12,9 @@ arrays, maps with string keys, and two extension types; containers are nested at
   Extension 1, integers: what a list of nothing but integers is written as, if all are from 0 to
       2**64-1 or all from -2**63 to 2**63-1. `int_array.py` gives the bytes. An empty list is an
       ordinary array. Readers must also take an ordinary array of integers.
-  Extension 2, the rows of a job: a msgpack array of four columns, tokens (extension 1), lengths
-      (extension 1), masks (byte string) and reasons (extension 1). `packed_rows.py` says what is
-      in them.
+  Extension 2, the rows of a job: a msgpack array of five, the columns tokens (extension 1),
+      lengths (extension 1), masks (byte string) and reasons (extension 1), and the provenance (a
+      map, or nil). `packed_rows.py` says what is in them.
 
 What RQ puts in a payload: a job's `data` field is zlib around one whose body is the array
 [function name, nil, arguments, keyword arguments]; a result's `return_value` is base64 around one
@@ -25,7 +25,7 @@ Pickle is never read or written. Only this file imports msgpack.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgpack
@@ -104,11 +104,13 @@ def _write_sequence(items: "list[Any] | tuple[Any, ...] | array[Any]", depth: in
 
 
 def _write_rows(result: SampledRows) -> msgpack.ExtType:
-    columns = [
-        column if isinstance(column, bytes) else msgpack.ExtType(INTEGERS, pack_integers(column))
-        for column in to_columns(result)
-    ]
+    tokens, lengths, masks, reasons, provenance = to_columns(result)
+    columns = [_integers(tokens), _integers(lengths), masks, _integers(reasons), provenance]
     return msgpack.ExtType(ROWS, _packed(columns))
+
+
+def _integers(items: Sequence[int]) -> msgpack.ExtType:
+    return msgpack.ExtType(INTEGERS, pack_integers(items))
 
 
 def _read_extension(code: int, payload: bytes) -> object:

@@ -128,6 +128,15 @@ def digest(results: Sequence[SampledRows]) -> str:
     return sha256.hexdigest()
 
 
+def claim(results: Sequence[SampledRows]) -> str:
+    """A line with what the workers' probes found, and their policies."""
+    policies = sorted({its.provenance.policy for its in results if its.provenance is not None})
+    names = ", ".join(policies) or "policy unknown"
+    if all(its.reproducible for its in results):
+        return f"reproducible   yes ({names})"
+    return f"NOT reproducible ({names}): see docs/reproducibility.md"
+
+
 def rows_per_step(connection: redis.Redis) -> float:
     """Mean over all workers that published their counts; 0 where none did."""
     steps = tokens = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from engine import Engine, EngineStats
+from engine import Engine, EngineStats, Provenance
 from engine.models import load_model
 from jobs.connection import address_of, open_connection, server_errors
 from worker.batch_worker import BatchWorker
@@ -34,8 +34,7 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     if tokenizer is None:
         log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
     engine = Engine(model, tokenizer, config.engine)
-    if engine.is_invariant:
-        log.info("probe: a row's bits do not depend on what shares the batch")
+    _report_probe(engine.provenance)
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(
@@ -52,6 +51,14 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
         finally:
             _report(engine.stats)
             connection.close()
+
+
+def _report_probe(provenance: Provenance) -> None:
+    """The engine has said what differed, if anything did."""
+    if provenance.reproducible:
+        log.info("reproducible: yes (%s)", provenance.policy)
+    else:
+        log.warning("NOT reproducible (%s): every result says so", provenance.policy)
 
 
 def _report(stats: EngineStats) -> None:

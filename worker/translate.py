@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
+import engine
 from engine import Request, RequestResult, RowResult, SamplingParams
-from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, SampledRows, WireError
+from jobs import (
+    FUNCTION_NAME,
+    GenerateJob,
+    InvalidJobError,
+    Provenance,
+    SampledRows,
+    WireError,
+)
 from jobs.sampled_rows import Row
 from jobs.wire import MsgpackSerializer
 from worker.ledger import Claim
@@ -50,12 +59,22 @@ def to_request(claim: Claim) -> Request:
 
 def to_wire(result: RequestResult) -> bytes:
     """The rows as RQ's return value. They must all have ended well."""
-    return MsgpackSerializer.dumps(SampledRows(rows=tuple(map(_row, result.rows))))
+    return MsgpackSerializer.dumps(to_rows(result))
+
+
+def to_rows(result: RequestResult) -> SampledRows:
+    """The rows and their provenance in the queue's words."""
+    provenance = None if result.provenance is None else _provenance(result.provenance)
+    return SampledRows(rows=tuple(map(_row, result.rows)), provenance=provenance)
 
 
 def _row(row: RowResult) -> Row:
     assert row.finish_reason != "error", "rows with an error are no result"
     return Row(tokens=tuple(row.tokens), masks=tuple(row.masks), finish_reason=row.finish_reason)
+
+
+def _provenance(provenance: engine.Provenance) -> Provenance:
+    return Provenance.model_validate(dataclasses.asdict(provenance))
 
 
 def _call(payload: bytes) -> tuple[object, object, object, object]:

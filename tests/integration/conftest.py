@@ -19,6 +19,7 @@ from jobs import Client, GenerateJob, MsgpackSerializer, SampledRows
 from jobs.connection import open_connection
 from tests.waiting import until
 from worker.embedded import embedded_server
+from worker.translate import to_rows
 
 StartWorker = Callable[..., "WorkerProcess"]
 
@@ -94,7 +95,10 @@ def start_worker(url: str, queue: str, tmp_path: Path) -> Iterator[StartWorker]:
 
 @pytest.fixture(scope="session")
 def expected() -> Callable[[GenerateJob], SampledRows]:
-    """The rows of a job as the engine gives them, alone and without a queue."""
+    """The rows of a job as the engine gives them, alone and without a queue.
+
+    Their provenance is the same, too: the engine's own, on this machine.
+    """
     model, tokenizer = load_model("demo")
 
     @functools.cache  # many tests run the same jobs
@@ -107,14 +111,7 @@ def expected() -> Callable[[GenerateJob], SampledRows]:
         results: list[RequestResult] = []
         while engine.has_work:
             results += engine.step()
-        return SampledRows.model_validate(
-            {
-                "rows": [
-                    {"tokens": row.tokens, "masks": row.masks, "finish_reason": row.finish_reason}
-                    for row in results[0].rows
-                ]
-            }
-        )
+        return to_rows(results[0])
 
     return rows
 

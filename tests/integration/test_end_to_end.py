@@ -55,13 +55,18 @@ def test_plain_rq_pushes_a_job_and_reads_its_rows(
     start_worker: StartWorker,
     expected: Expected,
 ) -> None:
-    start_worker()
+    worker = start_worker()
     pushed = rq_queue(queue, connection).enqueue(FUNCTION_NAME, result_ttl=1000, **SHORT)
     client.result(pushed.id, timeout=60)
 
     job = Job.fetch(pushed.id, connection=connection, serializer=MsgpackSerializer)
 
     assert job.get_status() == "finished"
+    provenance = job.return_value().provenance
+    assert provenance is not None and provenance.versions.keys() == {"rowmill", "torch", "numpy"}
+    assert job.return_value().reproducible == provenance.reproducible
+    verdict = "reproducible: yes" if provenance.reproducible else "NOT reproducible"
+    assert f"{verdict} ({provenance.policy})" in worker.log
     assert job.return_value() == expected(GenerateJob.parse(SHORT))
     assert job.id in rq_queue(queue, connection).finished_job_registry
     assert job.started_at is not None and job.ended_at is not None

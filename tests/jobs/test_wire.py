@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs import MsgpackSerializer, Row, SampledRows, WireError
+from jobs import MsgpackSerializer, Provenance, Row, SampledRows, WireError
 
 dumps, loads = MsgpackSerializer.dumps, MsgpackSerializer.loads
 
@@ -31,7 +31,31 @@ def rows(draw: st.DrawFn) -> Row:
     return Row.model_validate({"tokens": tokens, "masks": masks, "finish_reason": reason})
 
 
-results = st.lists(rows(), max_size=5).map(lambda drawn: SampledRows(rows=tuple(drawn)))
+texts = st.text(min_size=1, max_size=256)
+provenances = st.builds(
+    Provenance,
+    reproducible=st.booleans(),
+    model=st.none() | st.from_regex("[0-9a-f]{64}", fullmatch=True),
+    dtype=st.none() | texts,
+    device=texts,
+    policy=texts,
+    sampler=st.integers(1, 2**31 - 1),
+    versions=st.dictionaries(st.sampled_from(["rowmill", "torch", "cuda"]), texts),
+)
+results = st.builds(
+    SampledRows,
+    rows=st.lists(rows(), max_size=5).map(tuple),
+    provenance=st.none() | provenances,
+)
+PROVENANCE = {
+    "reproducible": True,
+    "model": "0f" * 32,
+    "dtype": "float32",
+    "device": "a processor",
+    "policy": "mkl-strict",
+    "sampler": 1,
+    "versions": {"torch": "2.13.0"},
+}
 
 
 def _as_lists(value: Any) -> Any:
@@ -53,8 +77,15 @@ def _integers(dtype: int, items: bytes, num_items: int, num_dimensions: int = 1)
     return msgpack.ExtType(1, header + items)
 
 
-def _rows(*columns: object) -> bytes:
-    return _wrapped(msgpack.ExtType(2, msgpack.packb(list(columns))))
+def _rows(*columns: object, provenance: object = None) -> bytes:
+    return _wrapped(msgpack.ExtType(2, msgpack.packb([*columns, provenance])))
+
+
+def _provenance(**changes: object) -> bytes:
+    """A job without rows whose provenance is changed, or loses the fields that become `...`."""
+    fields = {**PROVENANCE, **changes}
+    no_rows = (_integers(1, b"", 0), _integers(1, b"", 0), b"", _integers(1, b"", 0))
+    return _rows(*no_rows, provenance={k: v for k, v in fields.items() if v is not ...})
 
 
 @given(values)
@@ -74,13 +105,15 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     assert dumps([1, 256]) == b"\x82\xa1v\x01\xa4body" + tokens
 
     row = Row(tokens=(7, 8, 9), masks=(1, 0, 1), finish_reason="length")
-    expected = _rows(
+    columns = (
         _integers(1, b"\x07\x08\x09", 3),
         _integers(1, b"\x03", 1),
         b"\x05",
         _integers(1, b"\x01", 1),
     )
-    assert dumps(SampledRows(rows=(row,))) == expected
+    assert dumps(SampledRows(rows=(row,))) == _rows(*columns)
+    known = SampledRows(rows=(row,), provenance=Provenance.model_validate(PROVENANCE))
+    assert dumps(known) == _rows(*columns, provenance=PROVENANCE)
 
 
 @pytest.mark.parametrize(("largest", "size"), [(255, 1), (256, 2), (65536, 4), (2**32, 8)])
@@ -140,6 +173,10 @@ BAD = {
     "fewer integers declared": _wrapped(_integers(2, b"\x00\x00\x00\x00", 1)),
     "rows of nothing": _wrapped(msgpack.ExtType(2, b"")),
     "rows of three columns": _rows(_integers(1, b"", 0), _integers(1, b"", 0), b""),
+    "rows of four columns": _wrapped(
+        msgpack.ExtType(2, msgpack.packb([*[_integers(1, b"", 0)] * 2, b"", _integers(1, b"", 0)]))
+    ),
+    "rows of six columns": _rows(*[_integers(1, b"", 0)] * 2, b"", _integers(1, b"", 0), None),
     "rows of lists": _rows([1], [1], b"\x01", [0]),
     "rows in rows": _rows(msgpack.ExtType(2, b"\x90"), _integers(1, b"", 0), b"", b""),
     "lengths that do not add up": _rows(
@@ -166,6 +203,23 @@ BAD = {
     "a token of 64 bits": _rows(
         _integers(4, b"\xff" * 8, 1), _integers(1, b"\x01", 1), b"\x01", _integers(1, b"\x00", 1)
     ),
+    "a provenance that is no map": _rows(
+        _integers(1, b"", 0), _integers(1, b"", 0), b"", _integers(1, b"", 0), provenance=[1]
+    ),
+    "a provenance without a field": _provenance(policy=...),
+    "a provenance with another field": _provenance(more=1),
+    "a provenance with a verdict of 1": _provenance(reproducible=1),
+    "a fingerprint that is none": _provenance(model="0F" * 32),
+    "a fingerprint with a line break": _provenance(model="0f" * 32 + "\n"),
+    "a device without a name": _provenance(device=""),
+    "a device of 257 letters": _provenance(device="a" * 257),
+    "a sampler that is true": _provenance(sampler=True),
+    "a sampler of version 0": _provenance(sampler=0),
+    "versions in a list": _provenance(versions=["2"]),
+    "a version that is a number": _provenance(versions={"torch": 2}),
+    "a version of nothing": _provenance(versions={"": "2"}),
+    "a version of a number": _provenance(versions={1: "2"}),
+    "too many versions": _provenance(versions={f"a{n}": "1" for n in range(17)}),
 }
 
 

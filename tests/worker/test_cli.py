@@ -12,7 +12,7 @@ from rq.job import Job
 from typer.testing import CliRunner, Result
 
 from engine.models import demo_prompt
-from jobs import Client, GenerateJob, MsgpackSerializer
+from jobs import Client, GenerateJob, MsgpackSerializer, Provenance, SampledRows
 from tests.worker.conftest import MakeLedger, finished, queued_ids
 from vocab import ByteTokenizer
 from worker.cli import app
@@ -164,12 +164,36 @@ def test_rows_are_lines_in_the_order_given_with_their_text(
     ledger.finish([finished(claim, *claim.job_id.encode()) for claim in ledger.claim(3)])
 
     row = {"tokens": [98], "masks": [1], "finish_reason": "stop"}
-    assert _lines(rowmill("result", "b")) == [{"job_id": "b", "rows": [row]}]
+    unknown = {"reproducible": False, "provenance": None}
+    assert _lines(rowmill("result", "b")) == [{"job_id": "b", "rows": [row], **unknown}]
 
     result = rowmill("result", "--model", "demo", stdin="b\n\n  c \na\nb\n")
     assert result.exit_code == 0
     assert [line["job_id"] for line in _lines(result)] == ["b", "c", "a"]
     assert [line["rows"][0]["text"] for line in _lines(result)] == ["b", "c", "a"]
+
+
+def test_rows_come_with_what_is_needed_to_repeat_them(
+    rowmill: Rowmill, client: Client, make_ledger: MakeLedger
+) -> None:
+    client.submit(prompt_tokens=[1], job_id="a")
+    ledger = make_ledger("w1")
+    provenance = {
+        "reproducible": True,
+        "model": "0f" * 32,
+        "dtype": "float32",
+        "device": "a processor",
+        "policy": "mkl-strict",
+        "sampler": 1,
+        "versions": {"torch": "2.13.0"},
+    }
+    rows = SampledRows(rows=(), provenance=Provenance.model_validate(provenance))
+    (claim,) = ledger.claim(1)
+    value = MsgpackSerializer.dumps(rows)
+    ledger.finish([Outcome(claim=claim, status="finished", value=value)])
+
+    (line,) = _lines(rowmill("result", "a"))
+    assert line == {"job_id": "a", "rows": [], "reproducible": True, "provenance": provenance}
 
 
 def test_the_exit_code_tells_of_the_first_job_without_rows(

@@ -111,6 +111,7 @@ def test_the_demo_s_rows_depend_neither_on_the_workers_nor_on_the_batch(tmp_path
         size = ["--questions", "8", "--num-samples", "2", "--json", str(path)]
         demo = _run(ROWMILL, "demo", *size, *arguments)
         assert (demo.returncode, demo.stderr) == (0, "")
+        assert "\nreproducible   yes (" in demo.stdout or "\nNOT reproducible (" in demo.stdout
         figures.append(json.loads(path.read_text()))
 
     one, other = figures

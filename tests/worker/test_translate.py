@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pickle
 import zlib
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine import RequestError, RequestResult, RowResult
+from engine import Engine, RequestError, RequestResult, RowResult
+from engine.models import load_model
 from jobs import FUNCTION_NAME, InvalidJobError, MsgpackSerializer, WireError
 from worker.ledger import Claim
 from worker.translate import to_request, to_wire
@@ -136,14 +138,24 @@ def test_no_call_raises_anything_else(function: object, args: object, fields: ob
         to_request(claim(payload))
 
 
-def test_rows_keep_their_order_masks_and_reasons_on_the_wire() -> None:
+def test_rows_keep_their_order_masks_reasons_and_provenance_on_the_wire() -> None:
+    provenance = Engine(load_model("demo")[0], None).provenance
     rows = [
         RowResult(tokens=[7, 8], masks=[1, 0], finish_reason="stop"),
         RowResult(tokens=[9], masks=[1], finish_reason="length"),
     ]
 
-    read = MsgpackSerializer.loads(to_wire(RequestResult(request_id="execution", rows=rows)))
+    result = RequestResult(request_id="execution", rows=rows, provenance=provenance)
+    read = MsgpackSerializer.loads(to_wire(result))
 
     assert [(list(row.tokens), list(row.masks), row.finish_reason) for row in read.rows] == [
         (row.tokens, row.masks, row.finish_reason) for row in rows
     ]
+    assert read.provenance.model_dump() == dataclasses.asdict(provenance)
+    assert read.reproducible == result.reproducible == provenance.reproducible
+
+
+def test_rows_of_unknown_provenance_are_not_called_reproducible() -> None:
+    result = RequestResult("execution", [RowResult([7], [1], "stop")])
+    read = MsgpackSerializer.loads(to_wire(result))
+    assert read.provenance is None and not read.reproducible

@@ -24,7 +24,7 @@ from worker.cli.reporting import (
     out,
     reported_errors,
 )
-from worker.demo import Demo, DemoFigures, measure, rows_per_step
+from worker.demo import Demo, DemoFigures, claim, measure, rows_per_step
 from worker.embedded import embedded_server
 from worker.local_workers import LocalWorkers
 
@@ -103,6 +103,7 @@ def _show(run: Demo, results: Sequence[SampledRows], figures: DemoFigures) -> No
     out.print(f"jobs/s         {figures.jobs_per_second:.1f}")
     out.print(f"rows per step  {figures.rows_per_step:.1f}")
     out.print(f"SHA-256        {figures.sha256}")
+    out.print(claim(results), highlight=False)
 
 
 def _check_writable(path: Path) -> None:

@@ -37,7 +37,8 @@ def result(
 ) -> None:
     """Wait for jobs and print their rows: a JSON line per job, in the order given.
 
-    A job without rows prints {"job_id": ..., "error": ...}, and the exit code tells of the first.
+    Beside the rows it tells "reproducible", and in "provenance" what is needed to repeat them. A
+    job without rows prints {"job_id": ..., "error": ...}, and the exit code tells of the first.
     """
     with reported_errors():
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
@@ -78,4 +79,12 @@ def _line(job_id: str, outcome: SampledRows | JobsError, tokenizer: Tokenizer | 
     if tokenizer is not None:
         for row in rows:
             row["text"] = display(row["tokens"], tokenizer)
-    return json.dumps({"job_id": job_id, "rows": rows})
+    provenance = outcome.provenance and outcome.provenance.model_dump()
+    return json.dumps(
+        {
+            "job_id": job_id,
+            "rows": rows,
+            "reproducible": outcome.reproducible,
+            "provenance": provenance,
+        }
+    )

@@ -1,0 +1,28 @@
+"""The demo says what its workers found."""
+
+from __future__ import annotations
+
+from jobs import Provenance, SampledRows
+from worker.demo import claim
+
+
+def rows(policy: str, *, reproducible: bool = True) -> SampledRows:
+    provenance = Provenance(
+        reproducible=reproducible,
+        model=None,
+        dtype=None,
+        device="a processor",
+        policy=policy,
+        sampler=1,
+        versions={},
+    )
+    return SampledRows(rows=(), provenance=provenance)
+
+
+def test_reproducible_is_what_all_workers_found_to_be_so() -> None:
+    strict, tiled = rows("mkl-strict"), rows("tile-16")
+    assert claim([strict, strict]) == "reproducible   yes (mkl-strict)"
+    assert claim([tiled, strict]) == "reproducible   yes (mkl-strict, tile-16)"
+    failed = claim([strict, rows("tile-64", reproducible=False)])
+    assert failed.startswith("NOT reproducible (mkl-strict, tile-64)")
+    assert claim([SampledRows(rows=())]).startswith("NOT reproducible (policy unknown)")
