@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 import engine  # noqa: F401  (before any test imports torch: it prepares torch's environment)
@@ -11,3 +12,11 @@ settings.register_profile(
     "rowmill", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("rowmill")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    soak = parser.getgroup("soak", "tests/engine/test_soak.py")
+    soak.addoption(
+        "--soak-steps", type=int, default=10_000, help="engine steps to make (%(default)s)"
+    )
+    soak.addoption("--soak-seed", type=int, default=0, help="the first search's seed (%(default)s)")

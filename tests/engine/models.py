@@ -37,9 +37,10 @@ class ChaoticGPT(GPT):
 
 
 def scrambled(logits: Tensor) -> Tensor:
-    """Numbers from 0 to 4 in which every bit of the float32 logits has its say."""
+    """Numbers from 0 to 4 in which every bit of the float32 logits has its say; NaN stays."""
     bits = logits.contiguous().view(torch.int32).long()
-    return ((bits * 0x9E3779B1) >> 16 & 0xFFFF).float() / 2**14
+    hashed = ((bits * 0x9E3779B1) >> 16 & 0xFFFF).float() / 2**14
+    return hashed.masked_fill(logits.isnan(), torch.nan)
 
 
 def random_model(

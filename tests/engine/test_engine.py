@@ -110,6 +110,19 @@ def test_two_streams_may_be_read_in_turns_and_one_left_unread(model: Any) -> Non
     assert engine.kv_tokens == 0
 
 
+def test_a_stream_says_what_broke_it_also_where_it_broke_as_another_was_read() -> None:
+    model = random_model(4, 2, 8, 1, 265, sequence_len=128)
+    (row,) = run_all(model, [request("a", PROMPT, temperature=0, max_tokens=9)])["a"]
+    poison = row.tokens[3]
+    model.transformer.wte.weight.data[poison] = math.nan
+    engine = new_engine(model)
+    broken, other = (engine.generate(its, temperature=0, max_tokens=9) for its in (PROMPT, [1]))
+    assert next(broken) == ([row.tokens[0]], [1])
+    assert len(list(other)) == 9
+    with pytest.raises(EngineError, match="not finite"):
+        list(broken)
+
+
 class FailingModel(SeedModel):
     """Fails once it has run for a while."""
 

@@ -1,0 +1,112 @@
+"""Random models, requests and settings, named by small values so that a failure is readable."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from hypothesis import strategies as st
+
+from engine import Request, SamplingParams
+from engine.models.nanochat import GPT
+from tests.engine.models import random_model
+from tests.engine.runs import prompt_of
+
+MOST_SAMPLES = 9
+CONTEXT = 704  # room for a prompt of more than one prefill chunk, and a row after it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Weights:
+    """A random model, by what it is made from."""
+
+    n_kv_head: int
+    group: int
+    """Query heads per key/value head."""
+    head_dim: int
+    n_layer: int
+    vocab_size: int
+    has_poison: bool
+    """Whether the model makes NaN of one token: the last of the vocabulary."""
+    seed: int
+
+    @property
+    def width(self) -> int:
+        return self.n_kv_head * self.group * self.head_dim
+
+    def model(self) -> GPT:
+        """A chaotic one."""
+        model = random_model(
+            self.n_kv_head * self.group,
+            self.n_kv_head,
+            self.head_dim,
+            self.n_layer,
+            self.vocab_size,
+            sequence_len=CONTEXT,
+            seed=self.seed,
+            is_chaotic=True,
+        )
+        if self.has_poison:
+            model.transformer.wte.weight[self.vocab_size - 1] = math.nan
+        return model
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """A request but for its name and its number of rows."""
+
+    prompt_length: int
+    prompt_seed: int
+    params: SamplingParams
+
+    def request(self, name: str, num_samples: int) -> Request:
+        prompt = prompt_of(self.prompt_length, self.prompt_seed)
+        return Request(id=name, prompt_tokens=prompt, num_samples=num_samples, params=self.params)
+
+    @property
+    def for_generate(self) -> Question:
+        """What `Engine.generate` can ask of it."""
+        return dataclasses.replace(
+            self, params=dataclasses.replace(self.params, top_p=None, min_p=None)
+        )
+
+
+# On both sides of every boundary of tiles, buckets and chunks, and any others.
+LENGTHS = [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 600]
+
+weights = st.builds(
+    Weights,
+    n_kv_head=st.integers(1, 4),
+    group=st.sampled_from([1, 2, 3, 4, 5, 7, 11]),
+    head_dim=st.sampled_from([2, 6, 8, 10, 16, 24, 32, 40]),
+    n_layer=st.integers(1, 3) | st.integers(1, 8),
+    vocab_size=st.sampled_from([64, 65, 67, 97, 128, 131, 257, 1003]),
+    has_poison=st.booleans(),
+    seed=st.integers(0, 9),
+).filter(lambda its: its.width <= 160 and its.width * its.n_layer <= 480)  # else they are slow
+
+limits = st.fixed_dictionaries(
+    {
+        "max_rows": st.sampled_from([2, 3, 5, 16, 64]),
+        "kv_budget_tokens": st.just(200_000) | st.integers(500, 6000),
+        "max_prefill_tokens": st.sampled_from([1, 100, 512, 700, 2048]),
+    }
+)
+
+questions = st.builds(
+    Question,
+    prompt_length=st.integers(1, 150) | st.sampled_from(LENGTHS),
+    prompt_seed=st.integers(0, 2),
+    params=st.builds(
+        SamplingParams,
+        max_tokens=st.sampled_from([*range(1, 13), 64, 66]),
+        temperature=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+        top_k=st.none() | st.integers(1, 80),
+        top_p=st.none() | st.floats(0.05, 1.0),
+        min_p=st.none() | st.floats(0.0, 0.3),
+        seed=st.integers(0, 2) | st.just(2**64 - 1),
+    ),
+)
+
+numbers = st.integers(0, 5)
+nums_samples = st.integers(1, MOST_SAMPLES)
