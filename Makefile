@@ -1,12 +1,14 @@
 PYTHON ?= python3
 PIP_ARGS ?=
+STEPS ?= 200000
 ARGS ?=
+STEPS ?= 200000
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check clean
+.PHONY: help install demo test soak check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +16,7 @@ help: ## list the targets
 	@echo "  PYTHON=python3.12  the Python that .venv is made with"
 	@echo "  PIP_ARGS='...'     more arguments for pip install"
 	@echo "  ARGS='...'         arguments for rowmill demo, or for pytest"
+	@echo "  STEPS=200000       how many engine steps a soak makes"
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
@@ -29,6 +32,9 @@ demo: install ## ask the shipped model questions through the queue
 
 test: install ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: install ## search for a row that its company changes, for STEPS engine steps
+	$(BIN)/python -m pytest -s tests/engine/test_soak.py --soak-steps $(STEPS) $(ARGS)
 
 check: install ## lint, format, types and the import arrows
 	$(BIN)/ruff check .
