@@ -1,0 +1,129 @@
+"""Work grows with the rows and no faster: counted in calls, which no clock disturbs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from engine import Engine, Request
+from engine.models.nanochat import GPT
+from engine.models.packed import Attend
+from tests.engine.models import random_model
+from tests.engine.runs import drain, new_engine, prompt_of, request
+
+Mix = Callable[[int], list[Request]]
+
+
+def one_request(num_rows: int) -> list[Request]:
+    return [request("a", prompt_of(20, 1), num_rows, max_tokens=4)]
+
+
+def single_rows(num_rows: int) -> list[Request]:
+    return [request(str(n), prompt_of(20, n), max_tokens=4) for n in range(num_rows)]
+
+
+def engine_with(model: Any, requests: list[Request], max_rows: int) -> Engine:
+    engine = new_engine(model, max_rows=max_rows, max_prefill_tokens=10**6, kv_budget_tokens=10**7)
+    for each in requests:
+        engine.submit(each)
+    return engine
+
+
+class TorchCalls(TorchFunctionMode):
+    """Counts the calls into torch."""
+
+    num = 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.num += 1
+        return function(*args, **(kwargs or {}))
+
+
+class CountingModel:
+    """A packed model that counts its forwards, and the calls of `attend` in them."""
+
+    def __init__(self, model: GPT) -> None:
+        self._model = model
+        self.shape = model.shape
+        self.get_device = model.get_device
+        self.num_forwards = 0
+        self.num_attends = 0
+
+    def __call__(
+        self, tokens_T: Tensor, positions_T: Tensor, attend: Attend, *others: Any
+    ) -> Tensor:
+        def counted(*args: Any) -> Tensor:
+            self.num_attends += 1
+            return attend(*args)
+
+        self.num_forwards += 1
+        logits: Tensor = self._model(tokens_T, positions_T, counted, *others)
+        return logits
+
+
+@pytest.mark.parametrize("mix", [one_request, single_rows])
+@pytest.mark.parametrize("num_rows", [1, 16, 64])
+def test_a_step_is_one_forward_that_attends_once_per_layer(mix: Mix, num_rows: int) -> None:
+    model = CountingModel(random_model(2, 1, 8, 3, 67))
+    engine = engine_with(model, mix(num_rows), max_rows=num_rows)
+    for step in range(1, 5):
+        engine.step()
+        assert (model.num_forwards, model.num_attends) == (step, 3 * step)
+
+
+@pytest.mark.parametrize("mix", [one_request, single_rows])
+def test_a_decode_step_makes_as_many_calls_into_torch_for_many_rows_as_for_few(mix: Mix) -> None:
+    counts = []
+    for num_rows in (4, 64):
+        engine = engine_with(random_model(2, 1, 8, 1, 67), mix(num_rows), max_rows=num_rows)
+        for _ in range(2):  # prompts, and the first growth of the caches
+            engine.step()
+        with TorchCalls() as calls:
+            engine.step()
+        assert engine.stats.tokens == 3 * num_rows
+        counts.append(calls.num)
+    assert counts[1] <= counts[0]
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[int]]:
+    """Counts calls of functions, of Python or C, and turns of generators into the list's number."""
+    calls = [0]
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+def calls_per_row(mix: Mix, num_rows: int, max_rows: int) -> float:
+    """From submission to results."""
+    model = random_model(2, 1, 8, 1, 67)
+    with counted_calls() as calls:
+        drain(engine_with(model, mix(num_rows), max_rows))
+    return calls[0] / num_rows
+
+
+@pytest.mark.parametrize("mix", [one_request, single_rows])
+def test_more_rows_at_once_cost_no_more_work_each(mix: Mix) -> None:
+    few, many = (calls_per_row(mix, num_rows, max_rows=num_rows) for num_rows in (128, 512))
+    assert many <= 1.25 * few
+
+
+@pytest.mark.parametrize("mix", [one_request, single_rows])
+def test_more_rows_that_wait_cost_no_more_work_each(mix: Mix) -> None:
+    few, many = (calls_per_row(mix, num_rows, max_rows=16) for num_rows in (128, 512))
+    assert many <= 1.25 * few
