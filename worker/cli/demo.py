@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json as json_module
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jobs import Client, SampledRows
 from jobs.connection import open_connection
+from worker.cli.output_file import check_writable, write_json
 from worker.cli.reporting import (
-    BadInputError,
     FailureError,
     leave_on_sigterm,
     out,
@@ -46,7 +45,7 @@ def demo(
     with reported_errors():
         leave_on_sigterm()
         if json is not None:
-            _check_writable(json)  # now, not after the run
+            check_writable("--json", json)  # now, not after the run
         run = Demo(questions, num_samples, seed)
         arguments = ["--model", "demo", "--queue", _QUEUE, "--max-rows", str(max_rows), "--quiet"]
         arguments += ["--threads", "1"]  # the model is too small for more: see performance.md
@@ -61,7 +60,7 @@ def demo(
             figures = measure(run, results, seconds, rows_per_step(connection))
         _show(run, results, figures)
         if json is not None:
-            _write(json, figures)
+            write_json("--json", json, dataclasses.asdict(figures))
 
 
 def _wait_for_workers(connection: redis.Redis, local: LocalWorkers) -> None:
@@ -104,17 +103,3 @@ def _show(run: Demo, results: Sequence[SampledRows], figures: DemoFigures) -> No
     out.print(f"rows per step  {figures.rows_per_step:.1f}")
     out.print(f"SHA-256        {figures.sha256}")
     out.print(claim(results), highlight=False)
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise BadInputError(f"--json: {error}") from error
-
-
-def _write(path: Path, figures: DemoFigures) -> None:
-    try:
-        path.write_text(json_module.dumps(dataclasses.asdict(figures), indent=2) + "\n")
-    except OSError as error:
-        raise BadInputError(f"--json: {error}") from error

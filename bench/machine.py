@@ -1,0 +1,40 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from pathlib import Path
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    device: str
+    """The name of the CPU or the GPU."""
+    threads: int
+    torch_version: str
+    dtype: str
+
+    @classmethod
+    def this(cls, device: torch.device, dtype: str) -> Machine:
+        is_cuda = device.type == "cuda"
+        return cls(
+            device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
+            threads=torch.get_num_threads(),
+            torch_version=torch.__version__,
+            dtype=dtype,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.threads} threads, torch {self.torch_version}, {self.dtype}"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

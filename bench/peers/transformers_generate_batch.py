@@ -1,0 +1,76 @@
+"""transformers' continuous batching: `generate_batch`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import ContinuousBatchingConfig
+
+from bench.errors import BenchError
+from bench.model import BenchModel
+from bench.names import GENERATE_BATCH
+from bench.peers.transformers_model import transformers_model
+from bench.peers.transformers_requests import entries, generation_config
+from bench.workload import BenchRequest, Workload
+from engine.tool_use import terminal_tokens
+
+_PAGE = 64
+_HEADROOM = 1.25  # its scheduler takes no prompt while less than 15 % of the pages are free
+_PREFILL_TOKENS = 2048
+
+
+class TransformersGenerateBatch:
+    """Its cache is sized to the workload: by default it takes 60 % of a machine's memory, which
+    made it slower. It knows no tool, as `TransformersGenerate`."""
+
+    name = GENERATE_BATCH
+
+    def __init__(self, model: BenchModel, *, temperature: float = 1.0) -> None:
+        self._model = transformers_model(model)
+        self._temperature = temperature
+        self._ends = terminal_tokens(model.tokenizer)
+
+    @torch.inference_mode()
+    def run(self, workload: Workload) -> int:
+        requests, num_return_sequences = entries(workload)
+        options = {
+            "generation_config": generation_config(
+                self._temperature,
+                self._ends or {-1},
+                max_new_tokens=max(request.max_tokens for request in requests),
+                num_return_sequences=num_return_sequences,
+            ),
+            "continuous_batching_config": _cache_config(workload),
+        }
+        if workload.is_uniform:
+            prompts = [list(request.prompt_tokens) for request in requests]
+            results = list(self._model.generate_batch(prompts, **options).values())
+        else:
+            results = self._run_each(requests, options)
+        failed = [result.error for result in results if result.error is not None]
+        if failed or len(results) < workload.num_rows:
+            raise BenchError(f"{self.name} failed: {failed[0] if failed else 'rows are missing'}")
+        return sum(len(result.generated_tokens) for result in results)
+
+    def _run_each(self, requests: list[BenchRequest], options: dict[str, Any]) -> list[Any]:
+        """What `generate_batch` does, with a `max_new_tokens` for each."""
+        results: list[Any] = []
+        with self._model.continuous_batching_context_manager(**options) as manager:
+            for request in requests:
+                manager.add_request(list(request.prompt_tokens), max_new_tokens=request.max_tokens)
+            while len(results) < len(requests) and manager.is_running():
+                result = manager.get_result(timeout=1)
+                if result is not None and result.is_finished():
+                    results.append(result)
+        return results
+
+
+def _cache_config(workload: Workload) -> Any:
+    pages = sum(
+        request.num_samples * (-(-(len(request.prompt_tokens) + request.max_tokens) // _PAGE) + 1)
+        for request in workload.requests
+    )
+    return ContinuousBatchingConfig(
+        page_size=_PAGE, num_blocks=int(_HEADROOM * pages), max_batch_tokens=_PREFILL_TOKENS
+    )

@@ -1,0 +1,53 @@
+"""What a bench has found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from bench.machine import Machine
+from bench.memory import MemoryFigures
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    machine: Machine
+    model: Mapping[str, Any]
+    about: Mapping[str, Mapping[str, Any]]
+    """Per workload, what it holds."""
+    repeats: Mapping[str, Mapping[str, list[float]]]
+    """Per workload and engine: tokens per second, once per repeat."""
+    left_out: Mapping[str, str]
+    """Peers that did not run, and why."""
+    memory: MemoryFigures | None
+
+    def speed(self, workload: str, engine: str) -> float | None:
+        """Median tokens per second; None where it was not measured."""
+        speeds = self.repeats[workload].get(engine)
+        return median(speeds) if speeds else None
+
+    def ratio(self, workload: str, engine: str, other: str) -> float | None:
+        """How many times as fast as `other` an engine is; None where either was not measured."""
+        speed, others = self.speed(workload, engine), self.speed(workload, other)
+        return None if speed is None or others is None else speed / others
+
+    @property
+    def engines(self) -> list[str]:
+        """Those that were measured, in the order in which they took turns."""
+        return list(dict.fromkeys(engine for its in self.repeats.values() for engine in its))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "machine": dataclasses.asdict(self.machine),
+            "model": dict(self.model),
+            "about": {workload: dict(about) for workload, about in self.about.items()},
+            "workloads": {
+                workload: {engine: median(speeds) for engine, speeds in its.items()}
+                for workload, its in self.repeats.items()
+            },
+            "repeats": {workload: dict(its) for workload, its in self.repeats.items()},
+            "left_out": dict(self.left_out),
+            "memory": None if self.memory is None else dataclasses.asdict(self.memory),
+        }

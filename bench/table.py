@@ -1,0 +1,91 @@
+"""The figures of a bench as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from bench.memory import MemoryFigures
+from bench.names import FLOOR, ROWMILL
+from bench.report import BenchReport
+
+_HEADINGS = {
+    "transformers_generate": "transformers\ngenerate",
+    "transformers_generate_batch": "transformers\ngenerate_batch",
+}
+_MEGABYTE = 1e6
+
+
+def tables(report: BenchReport) -> Iterator[RenderableType]:
+    """Everything that is to be printed, from top to bottom."""
+    parameters = report.model["parameters"] / 1e6
+    yield str(report.machine)
+    yield f"a random model of {parameters:.1f} million parameters; for tiny, the shipped model"
+    yield "\nTokens per second, median"
+    yield _speeds(report)
+    if ROWMILL in report.engines and len(report.engines) > 1:
+        yield "\nRowmill is"
+        yield _ratios(report)
+    for name, why in report.left_out.items():
+        yield f"left out: {name}: {why}"
+    if report.memory is not None:
+        yield from _memory(report.memory)
+
+
+def _speeds(report: BenchReport) -> Table:
+    table = _table(["", *map(_heading, report.engines)])
+    for workload in report.repeats:
+        speeds = [report.speed(workload, engine) for engine in report.engines]
+        table.add_row(workload, *("" if speed is None else f"{speed:,.0f}" for speed in speeds))
+    return table
+
+
+def _ratios(report: BenchReport) -> Table:
+    others = [engine for engine in report.engines if engine != ROWMILL]
+    table = _table(["", *map(_ratio_heading, others)])
+    for workload in report.repeats:
+        cells = [_ratio(report.ratio(workload, ROWMILL, other), other) for other in others]
+        table.add_row(workload, *cells)
+    return table
+
+
+def _memory(memory: MemoryFigures) -> Iterator[RenderableType]:
+    prompt, new = memory.kv[0].prompt_tokens, memory.kv[0].new_tokens
+    yield f"\nKeys and values in MB of one prompt of {prompt} tokens and {new} generated per row"
+    table = _table(["rows", "Rowmill", "prompt + rows x new", "rows x (prompt + new)"])
+    for figure in memory.kv:
+        sizes = (figure.bytes, figure.shared_bytes, figure.copied_bytes)
+        table.add_row(str(figure.rows), *map(_megabytes, sizes))
+    yield table
+    yield "\nBy how much long_prompt makes a process grow, in MB"
+    peaks = memory.long_prompt_peak_bytes
+    table = _table(["", *peaks])
+    table.add_row("long_prompt", *map(_megabytes, peaks.values()))
+    yield table
+
+
+def _table(headings: list[str]) -> Table:
+    table = Table(headings[0])
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _heading(engine: str) -> str:
+    return _HEADINGS.get(engine, engine)
+
+
+def _ratio_heading(other: str) -> str:
+    return "of the floor" if other == FLOOR else f"times\n{_heading(other)}"
+
+
+def _ratio(ratio: float | None, other: str) -> str:
+    if ratio is None:
+        return ""
+    return f"{100 * ratio:.0f} %" if other == FLOOR else f"{ratio:.1f}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / _MEGABYTE:,.1f}"

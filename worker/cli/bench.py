@@ -1,0 +1,116 @@
+"""`rowmill bench`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.names import PEERS, PLOT_SUFFIXES, SEQUENTIAL, WORKLOADS
+from worker.cli.output_file import check_writable, write_json
+from worker.cli.reporting import (
+    BadInputError,
+    FailureError,
+    leave_on_sigterm,
+    out,
+    reported_errors,
+)
+
+if TYPE_CHECKING:  # a light client has no torch, which the rest of bench needs
+    from bench.report import BenchReport
+
+
+def bench(
+    workloads: Annotated[
+        str, typer.Option(help="Which to run, with commas between them.")
+    ] = ",".join(WORKLOADS),
+    peers: Annotated[str, typer.Option(help="Which to run, with commas between them.")] = ",".join(
+        PEERS
+    ),
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of every engine.")] = 5,
+    peer_repeats: Annotated[
+        int, typer.Option(min=1, help="Turns of transformers, which may take minutes each.")
+    ] = 3,
+    memory: Annotated[bool, typer.Option(help="Measure memory too.")] = True,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="torch's choice")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this file.", show_default=False)
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw them, as .svg or .png.", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A toy in place of the model: a smoke test.")
+    ] = False,
+) -> None:
+    """Measure the engine side by side with others, on the same weights.
+
+    Compare only figures of one run. The defaults take about half an hour on two cores.
+    """
+    with reported_errors():
+        import engine  # noqa: F401  (before torch, whose environment it prepares)
+        from bench.config import BenchConfig
+        from bench.errors import BenchConfigError, BenchError
+        from bench.run import run
+        from bench.table import tables
+
+        leave_on_sigterm()
+        _check_files(json, plot, peers)
+        try:
+            config = BenchConfig(
+                workloads=_names(workloads),
+                peers=_names(peers),
+                repeats=repeats,
+                peer_repeats=peer_repeats,
+                device=device,
+                dtype=dtype,
+                num_threads=threads,
+                is_quick=quick,
+                has_memory=memory,
+            )
+            with out.status("bench") as status:
+                report = run(config, status.update)
+        except BenchConfigError as error:
+            raise BadInputError(str(error)) from error
+        except BenchError as error:
+            raise FailureError(str(error)) from error
+        for table in tables(report):
+            out.print(table)
+        if json is not None:
+            write_json("--json", json, report.to_json())
+        if plot is not None:
+            _draw(report, plot)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _check_files(json: Path | None, plot: Path | None, peers: str) -> None:
+    """What can be known to fail before the run."""
+    if json is not None:
+        check_writable("--json", json)
+    if plot is None:
+        return
+    if find_spec("matplotlib") is None:
+        raise FailureError("--plot needs matplotlib: pip install 'rowmill[bench]'")
+    if plot.suffix not in PLOT_SUFFIXES:
+        raise BadInputError(f"--plot: must end in {' or '.join(PLOT_SUFFIXES)}, not {plot}")
+    if SEQUENTIAL not in _names(peers):
+        raise BadInputError(f"--plot shows ratios to {SEQUENTIAL}: --peers has to name it")
+    check_writable("--plot", plot)
+
+
+def _draw(report: BenchReport, plot: Path) -> None:
+    from bench.plot import draw
+
+    try:
+        draw(report, plot)
+    except OSError as error:
+        raise BadInputError(f"--plot: {error}") from error
