@@ -8,14 +8,14 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak check clean
+.PHONY: help install demo bench test soak check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12  the Python that .venv is made with"
 	@echo "  PIP_ARGS='...'     more arguments for pip install"
-	@echo "  ARGS='...'         arguments for rowmill demo, or for pytest"
+	@echo "  ARGS='...'         arguments for rowmill demo or bench, or for pytest"
 	@echo "  STEPS=200000       how many engine steps a soak makes"
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
@@ -29,6 +29,9 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard engine/native/*.cpp engine/n
 
 demo: install ## ask the shipped model questions through the queue
 	$(BIN)/rowmill demo $(ARGS)
+
+bench: install ## measure the engine side by side with others; about forty minutes
+	$(BIN)/rowmill bench $(ARGS)
 
 test: install ## run all tests
 	$(BIN)/python -m pytest $(ARGS)

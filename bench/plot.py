@@ -56,17 +56,16 @@ def _draw_bars(axes: Axes, report: BenchReport, engine: str, place: int, num_eng
 
 
 def _draw_floor(axes: Axes, report: BenchReport) -> None:
-    heights = _heights(report, FLOOR)
     if FLOOR not in report.engines:
         return
+    heights = _heights(report, FLOOR)
     axes.hlines(
         heights,
         [group - _GROUP_WIDTH / 2 for group in range(len(heights))],
         [group + _GROUP_WIDTH / 2 for group in range(len(heights))],
         label="linear layers alone (the floor)",
         color="black",
-        linestyles="dashed",
-        linewidth=1.2,
+        linewidth=1.5,
     )
 
 
@@ -88,4 +87,6 @@ def _heights(report: BenchReport, engine: str) -> list[float]:
 
 
 def _times(ratio: float) -> str:
+    if ratio == 0.0:
+        return ""
     return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"

@@ -59,7 +59,8 @@ def _memory(memory: MemoryFigures) -> Iterator[RenderableType]:
         sizes = (figure.bytes, figure.shared_bytes, figure.copied_bytes)
         table.add_row(str(figure.rows), *map(_megabytes, sizes))
     yield table
-    yield "\nBy how much long_prompt makes a process grow, in MB"
+    yield "\nBy how much long_prompt makes a process grow at most, in MB. Rowmill runs all its rows"
+    yield "at once, the sequential engine those of one request"
     peaks = memory.long_prompt_peak_bytes
     table = _table(["", *peaks])
     table.add_row("long_prompt", *map(_megabytes, peaks.values()))

@@ -20,6 +20,11 @@ class BenchRequest:
     """It comes once so many tokens of the workload were generated: a clock that is the same for
     fast engines and slow ones. Engines that can't take requests while they run ignore it."""
 
+    @property
+    def num_tokens(self) -> int:
+        """The longest that a row can get, its prompt included."""
+        return len(self.prompt_tokens) + self.max_tokens
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -65,7 +70,7 @@ class Workload:
 
     def warm_up(self) -> Workload:
         """A short one with prompts of the same lengths, for what is slow only once."""
-        return self.capped(num_requests=4, num_samples=16, num_prompt_tokens=512, max_tokens=4)
+        return self.capped(num_requests=2, num_samples=8, num_prompt_tokens=512, max_tokens=4)
 
     def summary(self) -> dict[str, Any]:
         """What a reader of the figures wants to know of it."""

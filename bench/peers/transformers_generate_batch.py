@@ -13,6 +13,7 @@ from bench.names import GENERATE_BATCH
 from bench.peers.transformers_model import transformers_model
 from bench.peers.transformers_requests import entries, generation_config
 from bench.workload import BenchRequest, Workload
+from engine.invariance import round_up
 from engine.tool_use import terminal_tokens
 
 _PAGE = 64
@@ -31,13 +32,17 @@ class TransformersGenerateBatch:
         self._temperature = temperature
         self._ends = terminal_tokens(model.tokenizer)
 
-    @torch.inference_mode()
     def run(self, workload: Workload) -> int:
+        return sum(map(len, self.rows(workload)))
+
+    @torch.inference_mode()
+    def rows(self, workload: Workload) -> list[list[int]]:
+        """All rows' tokens, request by request. Raises BenchError where transformers lost one."""
         requests, num_return_sequences = entries(workload)
         options = {
             "generation_config": generation_config(
                 self._temperature,
-                self._ends or {-1},
+                self._ends or {-1},  # None makes it complain
                 max_new_tokens=max(request.max_tokens for request in requests),
                 num_return_sequences=num_return_sequences,
             ),
@@ -47,28 +52,30 @@ class TransformersGenerateBatch:
             prompts = [list(request.prompt_tokens) for request in requests]
             results = list(self._model.generate_batch(prompts, **options).values())
         else:
-            results = self._run_each(requests, options)
+            results = self._results_of_each(requests, options)
         failed = [result.error for result in results if result.error is not None]
         if failed or len(results) < workload.num_rows:
             raise BenchError(f"{self.name} failed: {failed[0] if failed else 'rows are missing'}")
-        return sum(len(result.generated_tokens) for result in results)
+        return [list(result.generated_tokens) for result in results]
 
-    def _run_each(self, requests: list[BenchRequest], options: dict[str, Any]) -> list[Any]:
-        """What `generate_batch` does, with a `max_new_tokens` for each."""
-        results: list[Any] = []
+    def _results_of_each(self, requests: list[BenchRequest], options: dict[str, Any]) -> list[Any]:
+        """What `generate_batch` does, but with a `max_new_tokens` for each request."""
+        results: dict[str, Any] = {}
         with self._model.continuous_batching_context_manager(**options) as manager:
-            for request in requests:
-                manager.add_request(list(request.prompt_tokens), max_new_tokens=request.max_tokens)
+            for index, request in enumerate(requests):
+                manager.add_request(
+                    list(request.prompt_tokens), str(index), max_new_tokens=request.max_tokens
+                )
             while len(results) < len(requests) and manager.is_running():
                 result = manager.get_result(timeout=1)
                 if result is not None and result.is_finished():
-                    results.append(result)
-        return results
+                    results[result.request_id] = result
+        return [results[name] for name in map(str, range(len(requests))) if name in results]
 
 
 def _cache_config(workload: Workload) -> Any:
     pages = sum(
-        request.num_samples * (-(-(len(request.prompt_tokens) + request.max_tokens) // _PAGE) + 1)
+        request.num_samples * (round_up(request.num_tokens, _PAGE) // _PAGE + 1)
         for request in workload.requests
     )
     return ContinuousBatchingConfig(

@@ -24,11 +24,13 @@ if TYPE_CHECKING:  # a light client has no torch, which the rest of bench needs
 
 def bench(
     workloads: Annotated[
-        str, typer.Option(help="Which to run, with commas between them.")
+        str,
+        typer.Option(help=f"With commas between, of {', '.join(WORKLOADS)}.", show_default="all"),
     ] = ",".join(WORKLOADS),
-    peers: Annotated[str, typer.Option(help="Which to run, with commas between them.")] = ",".join(
-        PEERS
-    ),
+    peers: Annotated[
+        str,
+        typer.Option(help=f"With commas between, of {', '.join(PEERS)}.", show_default="all"),
+    ] = ",".join(PEERS),
     repeats: Annotated[int, typer.Option(min=1, help="Turns of every engine.")] = 5,
     peer_repeats: Annotated[
         int, typer.Option(min=1, help="Turns of transformers, which may take minutes each.")
@@ -51,7 +53,7 @@ def bench(
 ) -> None:
     """Measure the engine side by side with others, on the same weights.
 
-    Compare only figures of one run. The defaults take about half an hour on two cores.
+    Compare only figures of one run. The defaults take about forty minutes on two cores.
     """
     with reported_errors():
         import engine  # noqa: F401  (before torch, whose environment it prepares)
@@ -60,7 +62,6 @@ def bench(
         from bench.run import run
         from bench.table import tables
 
-        leave_on_sigterm()
         _check_files(json, plot, peers)
         try:
             config = BenchConfig(
@@ -74,6 +75,7 @@ def bench(
                 is_quick=quick,
                 has_memory=memory,
             )
+            leave_on_sigterm()
             with out.status("bench") as status:
                 report = run(config, status.update)
         except BenchConfigError as error:

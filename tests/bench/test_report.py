@@ -1,0 +1,88 @@
+"""From repeats to figures, tables and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.machine import Machine
+from bench.memory import KVFigure, MemoryFigures
+from bench.plot import draw
+from bench.report import BenchReport
+from bench.table import tables
+
+REPORT = BenchReport(
+    machine=Machine(device="An abacus", threads=2, torch_version="2.13.0", dtype="float32"),
+    model={"parameters": 17_000_000},
+    about={"samples": {"rows": 128}, "singles": {"rows": 64}},
+    repeats={
+        "samples": {
+            "rowmill": [600.0, 900.0, 500.0],
+            "sequential": [100.0, 100.0, 90.0],
+            "transformers_generate": [200.0],
+            "floor": [1000.0, 1000.0, 1000.0],
+        },
+        "singles": {"rowmill": [300.0], "sequential": [60.0]},
+    },
+    left_out={"transformers_generate_batch": "it is on holiday"},
+    memory=MemoryFigures(
+        kv=[
+            KVFigure(
+                rows=4,
+                prompt_tokens=512,
+                new_tokens=64,
+                bytes=7_000_000,
+                shared_bytes=7_100_000,
+                copied_bytes=21_300_000,
+            )
+        ],
+        long_prompt_peak_bytes={"rowmill": 50_000_000, "sequential": 80_000_000},
+    ),
+)
+
+
+def printed(report: BenchReport) -> str:
+    console = Console(width=100)
+    with console.capture() as capture:
+        for table in tables(report):
+            console.print(table)
+    return capture.get()
+
+
+def test_a_speed_is_the_median_of_its_repeats() -> None:
+    assert REPORT.speed("samples", "rowmill") == 600.0
+    assert REPORT.ratio("samples", "rowmill", "sequential") == 6.0
+    assert REPORT.speed("singles", "floor") is None
+    assert REPORT.ratio("singles", "rowmill", "floor") is None
+
+
+def test_the_json_has_medians_and_every_repeat() -> None:
+    data = REPORT.to_json()
+    assert data["workloads"]["samples"]["rowmill"] == 600.0
+    assert data["repeats"]["samples"]["rowmill"] == [600.0, 900.0, 500.0]
+    assert data["memory"]["kv"][0]["shared_bytes"] == 7_100_000
+    assert data["machine"]["device"] == "An abacus"
+
+
+@pytest.mark.parametrize(
+    "text", ["An abacus", "17.0 million", "600", "6.0", "60 %", "3.0", "on holiday", "21.3", "80.0"]
+)
+def test_the_tables_tell_speeds_ratios_memory_and_what_is_missing(text: str) -> None:
+    assert text in printed(REPORT)
+
+
+@pytest.mark.parametrize("name", ["plot.svg", "plot.png"])
+def test_the_picture_is_the_same_file_for_the_same_figures(tmp_path: Path, name: str) -> None:
+    first, second = tmp_path / name, tmp_path / f"second-{name}"
+    draw(REPORT, first)
+    draw(REPORT, second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_picture_names_the_machine_and_the_engines(tmp_path: Path) -> None:
+    draw(REPORT, tmp_path / "plot.svg")
+    text = (tmp_path / "plot.svg").read_text()
+    for word in ("An abacus", "Rowmill", "sequential engine", "the floor", "samples"):
+        assert word in text
