@@ -20,7 +20,7 @@ class BenchReport:
     repeats: Mapping[str, Mapping[str, list[float]]]
     """Per workload and engine: tokens per second, once per repeat."""
     left_out: Mapping[str, str]
-    """Peers that did not run, and why."""
+    """What did not run, and why."""
     memory: MemoryFigures | None
 
     def speed(self, workload: str, engine: str) -> float | None:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-
-import torch
-
 from bench.config import BenchConfig
 from bench.machine import Machine
 from bench.memory import measure_memory
 from bench.model import BenchModel, bench_model, demo_model
 from bench.names import TINY
 from bench.peers import new_peer, what_is_missing
-from bench.peers.peer import Peer
 from bench.report import BenchReport
+from bench.turns import Progress, take_turns
 from bench.workload import Workload
 from bench.workloads import build
-
-Progress = Callable[[str], None]
 
 
 def run(config: BenchConfig, progress: Progress) -> BenchReport:
     """Measure what `config` asks for; `progress` is told what comes next.
 
-    Raises BenchError where a peer fails.
+    A peer that fails is left out, and the report says so.
     """
     config.use_threads()
     left_out = {name: why for name in config.peers if (why := what_is_missing(name))}
@@ -36,7 +29,9 @@ def run(config: BenchConfig, progress: Progress) -> BenchReport:
         peers = [new_peer(name, its_model) for name in names]
         for workload in workloads:
             about[workload.name] = workload.summary()
-            repeats[workload.name] = _measure(workload, peers, config, progress)
+            turns = take_turns(workload, peers, config, progress)
+            repeats[workload.name] = turns.speeds
+            left_out |= {f"{name} on {workload.name}": why for name, why in turns.failed.items()}
     if config.has_memory:
         progress("memory")
     return BenchReport(
@@ -59,33 +54,3 @@ def _by_model(config: BenchConfig, model: BenchModel) -> list[tuple[BenchModel, 
         (its_model, [build(name, its_model, is_quick=config.is_quick) for name in its_names])
         for its_model, its_names in groups
     ]
-
-
-def _measure(
-    workload: Workload, peers: Sequence[Peer], config: BenchConfig, progress: Progress
-) -> dict[str, list[float]]:
-    """Tokens per second of every repeat. Engines take turns, so that what else the machine does
-    meets all of them alike."""
-    speeds: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    for peer in peers:
-        progress(f"{workload.name}: warming up {peer.name}")
-        peer.run(workload.warm_up())
-    for turn in range(max(config.repeats_of(peer.name) for peer in peers)):
-        for peer in peers:
-            if turn < config.repeats_of(peer.name):
-                progress(f"{workload.name}: turn {turn + 1}, {peer.name}")
-                speeds[peer.name].append(_speed(peer, workload, config.device))
-    return speeds
-
-
-def _speed(peer: Peer, workload: Workload, device: str) -> float:
-    _synchronize(device)
-    start = time.perf_counter()
-    num_tokens = peer.run(workload)
-    _synchronize(device)
-    return num_tokens / (time.perf_counter() - start)
-
-
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()

@@ -11,4 +11,6 @@ class Peer(Protocol):
     name: str
 
     def run(self, workload: Workload) -> int:
-        """Run a workload to its end; returns how many tokens were generated."""
+        """Run a workload to its end; returns how many tokens were generated.
+
+        Raises BenchError where it can't."""

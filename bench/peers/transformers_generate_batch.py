@@ -18,7 +18,7 @@ from engine.tool_use import terminal_tokens
 
 _PAGE = 64
 _HEADROOM = 1.25  # its scheduler takes no prompt while less than 15 % of the pages are free
-_PREFILL_TOKENS = 2048
+_TOKENS_PER_STEP_ON_A_CPU = 256  # its masks grow with the square of this: with 2048 it was slower
 
 
 class TransformersGenerateBatch:
@@ -31,13 +31,14 @@ class TransformersGenerateBatch:
         self._model = transformers_model(model)
         self._temperature = temperature
         self._ends = terminal_tokens(model.tokenizer)
+        self._is_on_cpu = model.device.type == "cpu"
 
     def run(self, workload: Workload) -> int:
         return sum(map(len, self.rows(workload)))
 
     @torch.inference_mode()
     def rows(self, workload: Workload) -> list[list[int]]:
-        """All rows' tokens, request by request. Raises BenchError where transformers lost one."""
+        """All rows' tokens, request by request. Raises BenchError where one failed."""
         requests, num_return_sequences = entries(workload)
         options = {
             "generation_config": generation_config(
@@ -46,16 +47,19 @@ class TransformersGenerateBatch:
                 max_new_tokens=max(request.max_tokens for request in requests),
                 num_return_sequences=num_return_sequences,
             ),
-            "continuous_batching_config": _cache_config(workload),
+            "continuous_batching_config": self._cache_config(workload),
         }
-        if workload.is_uniform:
-            prompts = [list(request.prompt_tokens) for request in requests]
-            results = list(self._model.generate_batch(prompts, **options).values())
-        else:
-            results = self._results_of_each(requests, options)
+        try:
+            if workload.is_uniform:
+                prompts = [list(request.prompt_tokens) for request in requests]
+                results = list(self._model.generate_batch(prompts, **options).values())
+            else:
+                results = self._results_of_each(requests, options)
+        except MemoryError as error:
+            raise BenchError(f"its cache does not fit: {error}") from error
         failed = [result.error for result in results if result.error is not None]
         if failed or len(results) < workload.num_rows:
-            raise BenchError(f"{self.name} failed: {failed[0] if failed else 'rows are missing'}")
+            raise BenchError(failed[0] if failed else "some rows are missing")
         return [list(result.generated_tokens) for result in results]
 
     def _results_of_each(self, requests: list[BenchRequest], options: dict[str, Any]) -> list[Any]:
@@ -72,12 +76,17 @@ class TransformersGenerateBatch:
                     results[result.request_id] = result
         return [results[name] for name in map(str, range(len(requests))) if name in results]
 
+    def _cache_config(self, workload: Workload) -> Any:
+        pages = sum(_num_pages(request, workload.is_uniform) for request in workload.requests)
+        return ContinuousBatchingConfig(
+            page_size=_PAGE,
+            num_blocks=int(_HEADROOM * pages),
+            max_batch_tokens=_TOKENS_PER_STEP_ON_A_CPU if self._is_on_cpu else None,
+        )
 
-def _cache_config(workload: Workload) -> Any:
-    pages = sum(
-        request.num_samples * (round_up(request.num_tokens, _PAGE) // _PAGE + 1)
-        for request in workload.requests
-    )
-    return ContinuousBatchingConfig(
-        page_size=_PAGE, num_blocks=int(_HEADROOM * pages), max_batch_tokens=_PREFILL_TOKENS
-    )
+
+def _num_pages(request: BenchRequest, is_forked: bool) -> int:
+    """Rows that are forked share the full pages of their prompt; each has one to spare."""
+    shared = len(request.prompt_tokens) // _PAGE if is_forked else 0
+    own = round_up(request.num_tokens - shared * _PAGE, _PAGE) // _PAGE + 1
+    return shared + request.num_samples * own
