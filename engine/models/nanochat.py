@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.invariance import round_up
+from engine.models.linear import Linear
 from engine.models.packed import Attend, ModelShape
 from engine.ops import add_norm, norm, relu_square_, rotate_norm_
 
@@ -82,10 +83,10 @@ class Attention(nn.Module):
         self.layer = layer
         self.head_dim = config.n_embd // config.n_head
         self.heads = [config.n_head, config.n_kv_head, config.n_kv_head]
-        self.c_qkv = nn.Linear(config.n_embd, sum(self.heads) * self.head_dim, bias=False)
-        self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
-        self.register_state_dict_post_hook(_split_qkv)
-        self.register_load_state_dict_pre_hook(_join_qkv)
+        self.c_qkv = Linear(config.n_embd, sum(self.heads) * self.head_dim)
+        self.c_proj = Linear(config.n_embd, config.n_embd)
+        self.register_state_dict_post_hook(_split_qkv)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_join_qkv)  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -112,7 +113,7 @@ def _split_qkv(
     """A state dict names the three matrices; they share the memory of the one."""
     assert isinstance(module, Attention)
     sizes = [heads * module.head_dim for heads in module.heads]
-    parts = weights.pop(f"{prefix}c_qkv.weight").split(sizes)
+    parts = weights.pop(f"{prefix}c_qkv.weight").split(sizes)  # type: ignore[no-untyped-call]
     weights.update({f"{prefix}{name}": part for name, part in zip(_QKV, parts, strict=True)})
 
 
@@ -125,8 +126,8 @@ def _join_qkv(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: An
 class MLP(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=False)
-        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=False)
+        self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
+        self.c_proj = Linear(4 * config.n_embd, config.n_embd)
 
     def forward(self, x_TC: Tensor) -> Tensor:
         return self.c_proj(relu_square_(self.c_fc(x_TC)))  # type: ignore[no-any-return]
@@ -156,7 +157,7 @@ class GPT(nn.Module):
         self.config = config
         padded_vocab_size = round_up(config.vocab_size, _VOCAB_MULTIPLE)
         self.transformer = Transformer(config, padded_vocab_size)
-        self.lm_head = nn.Linear(config.n_embd, padded_vocab_size, bias=False)
+        self.lm_head = Linear(config.n_embd, padded_vocab_size)
         # Buffers outside the state dict: real values even where the weights are on `meta`.
         with torch.device("cpu"):
             cos, sin = _rope_tables(config.sequence_len, config.n_embd // config.n_head)
@@ -197,12 +198,12 @@ class GPT(nn.Module):
         rope = self.cos, self.sin
         x_TC = norm(self.transformer.wte(tokens_T))
         y_TC = norm(x_TC)
-        for layer, block in enumerate(self.transformer.h, start=1):
+        for layer, block in enumerate(cast("list[Block]", self.transformer.h), start=1):
             # After the last attention only the wanted tokens matter.
             wanted_N = logit_index_N if layer == self.config.n_layer else None
             attended = block.attn(y_TC, positions_T, rope, attend, wanted_N)
             x_TC = x_TC if wanted_N is None else x_TC[wanted_N]
             y_TC = add_norm(x_TC, attended)
             y_TC = add_norm(x_TC, block.mlp(y_TC))
-        logits_NV = self.lm_head(y_TC)[..., : self.config.vocab_size].float()
+        logits_NV: Tensor = self.lm_head(y_TC)[..., : self.config.vocab_size].float()
         return logits_NV.div_(_LOGIT_CAP).tanh_().mul_(_LOGIT_CAP)

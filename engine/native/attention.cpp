@@ -250,7 +250,7 @@ static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, cons
 }
 
 // One key/value head of one group.
-PER_CPU void attend_group(const Shape& shape, const Group& group, const Query* queries,
+void attend_group(const Shape& shape, const Group& group, const Query* queries,
                           int64_t layer, int64_t kv_head, const float* q, float* out,
                           Scratch& scratch) {
     int64_t dim = shape.head_dim, width = scratch.width;

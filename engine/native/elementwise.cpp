@@ -20,17 +20,17 @@ static INLINE float inverse_rms(const float* x, int64_t width) {
     return 1.0f / std::sqrt(sum / (float)width + EPSILON);
 }
 
-PER_CPU void norm(const float* x, float* out, int64_t width) {
+static INLINE void norm(const float* x, float* out, int64_t width) {
     float scale = inverse_rms(x, width);
     for (int64_t i = 0; i < width; i++) out[i] = x[i] * scale;
 }
 
-PER_CPU void add(float* x, const float* y, int64_t width) {
+static INLINE void add(float* x, const float* y, int64_t width) {
     for (int64_t i = 0; i < width; i++) x[i] += y[i];
 }
 
 // Rotate pairs (i, i + dim / 2) by minus the angle, then norm.
-PER_CPU void rotate_norm(float* x, const float* cos, const float* sin, int64_t dim) {
+static INLINE void rotate_norm(float* x, const float* cos, const float* sin, int64_t dim) {
     int64_t half = dim / 2;
     for (int64_t i = 0; i < half; i++) {
         float left = x[i], right = x[i + half];
@@ -40,9 +40,9 @@ PER_CPU void rotate_norm(float* x, const float* cos, const float* sin, int64_t d
     norm(x, x, dim);
 }
 
-PER_CPU void relu_square(float* x, int64_t count) {
+static INLINE void relu_square(float* x, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
-        float positive = x[i] > 0 ? x[i] : 0 * x[i];  // a NaN stays one
+        float positive = x[i] < 0 ? 0.0f : x[i];  // a NaN stays one
         x[i] = positive * positive;
     }
 }

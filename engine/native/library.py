@@ -19,6 +19,7 @@ _FUNCTIONS: dict[str, list[type]] = {
     "add_norm": [_P, _P, _P, _N, _N, _T],
     "rotate_norm": [_P, _N, _P, _P, _P, _N, _N, _N, _T],
     "relu_square": [_P, _N, _N, _T],
+    "product": [_P, _P, _P, _N, _N, _N, _T],
     "draw": [_P, _P, _P, _N, _N, _T],
 }
 
@@ -39,14 +40,24 @@ class Library:
     add_norm: Callable[..., None]
     rotate_norm: Callable[..., None]
     relu_square: Callable[..., None]
+    product: Callable[..., None]
     draw: Callable[..., None]
 
 
 @functools.cache
 def library() -> Library | None:
-    """The kernels; None where they were not built."""
-    spec = find_spec("engine.native._kernels")
-    return None if spec is None or spec.origin is None else Library(spec.origin)
+    """The best build of the kernels that this CPU runs; None where none was built."""
+    path = _path_of("_kernels")
+    if path is None:
+        return None
+    level = ctypes.CDLL(path).rowmill_cpu_level()
+    paths = [_path_of(f"_kernels_v{n}") for n in (4, 3) if n <= level]
+    return Library(next((better for better in paths if better is not None), path))
+
+
+def _path_of(build: str) -> str | None:
+    spec = find_spec(f"engine.native.{build}")
+    return None if spec is None else spec.origin
 
 
 def kernels_for(tensor: Tensor) -> Library | None:

@@ -12,13 +12,6 @@
 
 #define INLINE inline __attribute__((always_inline))
 
-// One compiled version per kind of CPU, picked when the library is loaded.
-#if defined(__x86_64__) && defined(__linux__)
-#define PER_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define PER_CPU
-#endif
-
 constexpr int LANES = 16;
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
