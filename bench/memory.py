@@ -7,12 +7,9 @@ allocated there.
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 
 from bench.config import BenchConfig
-from bench.errors import BenchError
+from bench.fresh_process import run_fresh
 from bench.model import BenchModel
 from bench.names import ROWMILL, SEQUENTIAL
 from bench.peers.rowmill import MAX_ROWS
@@ -51,7 +48,7 @@ def measure_memory(model: BenchModel, config: BenchConfig) -> MemoryFigures:
     return MemoryFigures(
         kv=[kv_figure(model, rows, prompt, new) for rows in _ROWS],
         long_prompt_peak_bytes={
-            peer: _peak_of_a_process(peer, config) for peer in (ROWMILL, SEQUENTIAL)
+            peer: run_fresh("bench.resident", config, peer=peer) for peer in (ROWMILL, SEQUENTIAL)
         },
     )
 
@@ -76,19 +73,3 @@ def kv_figure(
         shared_bytes=(num_prompt_tokens + num_rows * num_new_tokens) * per_token,
         copied_bytes=num_rows * (num_prompt_tokens + num_new_tokens) * per_token,
     )
-
-
-def _peak_of_a_process(peer: str, config: BenchConfig) -> int:
-    """See `bench.resident`."""
-    fields = {
-        "peer": peer,
-        "device": config.device,
-        "dtype": config.dtype,
-        "num_threads": config.num_threads,
-        "is_quick": config.is_quick,
-    }
-    command = [sys.executable, "-m", "bench.resident", json.dumps(fields)]
-    process = subprocess.run(command, capture_output=True, text=True)
-    if process.returncode != 0:
-        raise BenchError(f"the memory of {peer} can't be measured: {process.stderr.strip()}")
-    return int(process.stdout)

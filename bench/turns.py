@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
-
-import torch
 
 from bench.config import BenchConfig
 from bench.errors import BenchError
 from bench.peers.peer import Peer
+from bench.speed import speed_of
 from bench.workload import Workload
 
 Progress = Callable[[str], None]
@@ -40,7 +38,7 @@ def take_turns(
                 continue
             progress(f"{workload.name}: {peer.name}, " + (f"turn {turn}" if turn else "warm-up"))
             try:
-                speed = _speed(peer, workload if turn else workload.warm_up(), config.device)
+                speed = speed_of(peer, workload if turn else workload.warm_up(), config.device)
             except BenchError as error:
                 failed[peer.name] = str(error)
                 del speeds[peer.name]
@@ -48,16 +46,3 @@ def take_turns(
             if turn:
                 speeds[peer.name].append(speed)
     return Turns(speeds=speeds, failed=failed)
-
-
-def _speed(peer: Peer, workload: Workload, device: str) -> float:
-    _synchronize(device)
-    start = time.perf_counter()
-    num_tokens = peer.run(workload)
-    _synchronize(device)
-    return num_tokens / (time.perf_counter() - start)
-
-
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
