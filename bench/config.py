@@ -28,6 +28,10 @@ class BenchConfig:
     """CPU threads; None: torch's choice."""
     is_quick: bool = False
     """A smoke test: a toy of a model and a handful of tokens. The figures mean nothing."""
+    has_growth: bool = True
+    """Whether the time per row is measured at growing sizes too."""
+    has_policy_cost: bool = True
+    """Whether the cost of reproducibility is measured too."""
     has_memory: bool = True
     """Whether memory is measured too."""
 

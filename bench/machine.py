@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import platform
 from pathlib import Path
 
@@ -15,6 +16,8 @@ class Machine:
     """The name of the CPU or the GPU."""
     threads: int
     torch_version: str
+    transformers_version: str | None
+    """None where it is not installed."""
     dtype: str
 
     @classmethod
@@ -24,11 +27,22 @@ class Machine:
             device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
             threads=torch.get_num_threads(),
             torch_version=torch.__version__,
+            transformers_version=_version("transformers"),
             dtype=dtype,
         )
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.threads} threads, torch {self.torch_version}, {self.dtype}"
+        libraries = [f"torch {self.torch_version}"]
+        if self.transformers_version is not None:
+            libraries.append(f"transformers {self.transformers_version}")
+        return ", ".join([self.device, f"{self.threads} threads", *libraries, self.dtype])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:

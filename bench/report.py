@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from bench.growth import Growth
 from bench.machine import Machine
 from bench.memory import MemoryFigures
+from bench.policy_cost import PolicyCost
+from engine import Provenance
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,12 @@ class BenchReport:
     """Per workload and engine: tokens per second, once per repeat."""
     left_out: Mapping[str, str]
     """What did not run, and why."""
-    memory: MemoryFigures | None
+    provenance: Mapping[str, Provenance]
+    """Per workload, what Rowmill's engine says of itself: its policy, versions and so on."""
+    growth: Growth | None = None
+    policy_cost: Mapping[str, PolicyCost] = dataclasses.field(default_factory=dict)
+    """Per workload."""
+    memory: MemoryFigures | None = None
 
     def speed(self, workload: str, engine: str) -> float | None:
         """Median tokens per second; None where it was not measured."""
@@ -49,5 +57,12 @@ class BenchReport:
             },
             "repeats": {workload: dict(its) for workload, its in self.repeats.items()},
             "left_out": dict(self.left_out),
+            "provenance": {
+                workload: dataclasses.asdict(its) for workload, its in self.provenance.items()
+            },
+            "growth": None if self.growth is None else self.growth.to_json(),
+            "policy_cost": {
+                workload: cost.to_json() for workload, cost in self.policy_cost.items()
+            },
             "memory": None if self.memory is None else dataclasses.asdict(self.memory),
         }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from statistics import median
 
 from rich.console import RenderableType
 from rich.table import Table
 
+from bench.growth import Growth
 from bench.memory import MemoryFigures
 from bench.names import FLOOR, ROWMILL
+from bench.policy_cost import PolicyCost
 from bench.report import BenchReport
 
 _HEADINGS = {
@@ -23,6 +26,8 @@ def tables(report: BenchReport) -> Iterator[RenderableType]:
     parameters = report.model["parameters"] / 1e6
     yield str(report.machine)
     yield f"a random model of {parameters:.1f} million parameters; for tiny, the shipped model"
+    for policy in dict.fromkeys(its.policy for its in report.provenance.values()):
+        yield f"Rowmill's policy for equal bits: {policy}"
     yield "\nTokens per second, median"
     yield _speeds(report)
     if ROWMILL in report.engines and len(report.engines) > 1:
@@ -30,6 +35,10 @@ def tables(report: BenchReport) -> Iterator[RenderableType]:
         yield _ratios(report)
     for name, why in report.left_out.items():
         yield f"left out: {name}: {why}"
+    if report.growth is not None:
+        yield from _growth(report.growth)
+    if report.policy_cost:
+        yield from _policy_cost(report.policy_cost)
     if report.memory is not None:
         yield from _memory(report.memory)
 
@@ -49,6 +58,33 @@ def _ratios(report: BenchReport) -> Table:
         cells = [_ratio(report.ratio(workload, ROWMILL, other), other) for other in others]
         table.add_row(workload, *cells)
     return table
+
+
+def _growth(growth: Growth) -> Iterator[RenderableType]:
+    yield "\nRowmill on samples with more rows per request, then with more requests"
+    table = _table(["requests x rows", "tokens/s", "ms per row", "time per row, relative"])
+    for figures in (growth.rows, growth.requests):
+        for figure in figures:
+            table.add_row(
+                f"{figure.requests} x {figure.rows_per_request}",
+                f"{figure.speed:,.0f}",
+                f"{1e3 * figure.seconds_per_row:.1f}",
+                f"{figure.seconds_per_row / figures[0].seconds_per_row:.2f}",
+            )
+        table.add_section()
+    yield table
+
+
+def _policy_cost(costs: Mapping[str, PolicyCost]) -> Iterator[RenderableType]:
+    policies = next(iter(costs.values())).policies
+    yield "\nTokens per second of Rowmill with its policy for equal bits and without"
+    yield f"(on: {policies['on']}, off: {policies['off']})"
+    table = _table(["", "on", "off", "on / off"])
+    for workload, cost in costs.items():
+        table.add_row(
+            workload, f"{median(cost.on):,.0f}", f"{median(cost.off):,.0f}", f"{cost.ratio:.3f}"
+        )
+    yield table
 
 
 def _memory(memory: MemoryFigures) -> Iterator[RenderableType]:

@@ -64,9 +64,11 @@ class Workload:
         )
         return dataclasses.replace(self, requests=requests)
 
-    def quick(self) -> Workload:
+    def quick(self, num_requests: int = 4, num_samples: int = 3) -> Workload:
         """A handful of tokens of it, for a smoke test."""
-        return self.capped(num_requests=4, num_samples=3, num_prompt_tokens=32, max_tokens=6)
+        return self.capped(
+            num_requests=num_requests, num_samples=num_samples, num_prompt_tokens=32, max_tokens=6
+        )
 
     def warm_up(self) -> Workload:
         """A short one with prompts of the same lengths, for what is slow only once."""

@@ -15,9 +15,9 @@ _MIXED_SAMPLES = (1, 2, 4, 8, 16)
 _MIXED_GAP = 150  # tokens from one arrival to the next, on average
 
 
-def samples(model: BenchModel) -> Workload:
-    """16 requests x 8 rows x 64 tokens, prompts of 64."""
-    return _uniform("samples", model, 16, num_prompt_tokens=64, num_samples=8)
+def samples(model: BenchModel, num_requests: int = 16, num_samples: int = 8) -> Workload:
+    """16 requests x 8 rows x 64 tokens, prompts of 64, or other numbers of requests and rows."""
+    return _uniform("samples", model, num_requests, num_prompt_tokens=64, num_samples=num_samples)
 
 
 def singles(model: BenchModel) -> Workload:

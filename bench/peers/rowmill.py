@@ -15,8 +15,12 @@ MAX_ROWS = 256
 class Rowmill:
     name = ROWMILL
 
-    def __init__(self, model: BenchModel, *, temperature: float = 1.0) -> None:
-        self.engine = Engine(model.gpt(), model.tokenizer, EngineConfig(max_rows=MAX_ROWS))
+    def __init__(
+        self, model: BenchModel, *, temperature: float = 1.0, row_tile: int | None = None
+    ) -> None:
+        """`row_tile` as in EngineConfig: None is what the probe finds."""
+        config = EngineConfig(max_rows=MAX_ROWS, row_tile=row_tile)
+        self.engine = Engine(model.gpt(), model.tokenizer, config)
         self._temperature = temperature
 
     def run(self, workload: Workload) -> int:

@@ -27,7 +27,11 @@ def test_the_command_writes_the_figures_and_the_picture(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     data = json.loads(figures.read_text())
-    assert {"machine", "model", "workloads", "repeats", "memory"} <= data.keys()
+    assert {"machine", "model", "workloads", "repeats", "left_out"} <= data.keys()
+    assert data["left_out"] == {}
+    assert data["provenance"]["mixed"]["model"]
+    assert data["growth"].keys() == {"rows", "requests"}
+    assert data["policy_cost"].keys() == {"samples", "singles"}
     assert data["workloads"].keys() == {"mixed"}
     for workload, speeds in data["workloads"].items():
         assert tuple(speeds) == PEERS
@@ -47,10 +51,13 @@ def test_a_peer_whose_library_is_missing_is_left_out(monkeypatch: pytest.MonkeyP
         peers=("floor", "transformers_generate"),
         repeats=1,
         is_quick=True,
+        has_growth=False,
+        has_policy_cost=False,
         has_memory=False,
     )
     report = run(config, lambda _: None)
     assert report.engines == ["floor"]
+    assert report.provenance == {}
     assert "rowmill[hf]" in report.left_out["transformers_generate"]
 
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from bench.growth import Growth, GrowthFigure
 from bench.machine import Machine
 from bench.memory import KVFigure, MemoryFigures
 from bench.plot import draw
+from bench.policy_cost import PolicyCost
 from bench.report import BenchReport
 from bench.table import tables
+from engine import Provenance
+
+
+def figure(num_requests: int, num_rows: int, *speeds: float) -> GrowthFigure:
+    return GrowthFigure(
+        requests=num_requests, rows_per_request=num_rows, row_tokens=64, repeats=list(speeds)
+    )
+
 
 REPORT = BenchReport(
-    machine=Machine(device="An abacus", threads=2, torch_version="2.13.0", dtype="float32"),
+    machine=Machine(
+        device="An abacus",
+        threads=2,
+        torch_version="2.13.0",
+        transformers_version="5.24.0",
+        dtype="float32",
+    ),
     model={"parameters": 17_000_000},
     about={"samples": {"rows": 128}, "singles": {"rows": 64}},
     repeats={
@@ -25,6 +42,28 @@ REPORT = BenchReport(
             "floor": [1000.0, 1000.0, 1000.0],
         },
         "singles": {"rowmill": [300.0], "sequential": [60.0]},
+    },
+    provenance={
+        "samples": Provenance(
+            reproducible=True,
+            model="c0ffee",
+            dtype="float32",
+            device="An abacus",
+            policy="tile-4",
+            sampler=1,
+            versions={"torch": "2.13.0"},
+        )
+    },
+    growth=Growth(
+        rows=[figure(16, 8, 600.0, 640.0, 700.0), figure(16, 16, 800.0)],
+        requests=[figure(16, 8, 600.0, 640.0, 700.0), figure(32, 8, 512.0)],
+    ),
+    policy_cost={
+        "samples": PolicyCost(
+            on=[970.0, 960.0, 900.0],
+            off=[1000.0, 990.0, 1010.0],
+            policies={"on": "mkl-strict", "off": "none"},
+        )
     },
     left_out={"transformers_generate_batch": "it is on holiday"},
     memory=MemoryFigures(
@@ -64,12 +103,46 @@ def test_the_json_has_medians_and_every_repeat() -> None:
     assert data["repeats"]["samples"]["rowmill"] == [600.0, 900.0, 500.0]
     assert data["memory"]["kv"][0]["shared_bytes"] == 7_100_000
     assert data["machine"]["device"] == "An abacus"
+    assert data["machine"]["transformers_version"] == "5.24.0"
+    assert data["provenance"]["samples"]["policy"] == "tile-4"
+
+
+def test_the_json_has_the_cost_of_the_policy_as_a_share_of_the_speed_without_it() -> None:
+    cost = REPORT.to_json()["policy_cost"]["samples"]
+    assert (cost["on"], cost["off"]) == (960.0, 1000.0)
+    assert cost["cost"] == pytest.approx(0.04)
+    assert cost["repeats"] == {"on": [970.0, 960.0, 900.0], "off": [1000.0, 990.0, 1010.0]}
+    assert cost["policies"] == {"on": "mkl-strict", "off": "none"}
+
+
+def test_the_json_has_the_time_per_row_at_every_size() -> None:
+    growth = REPORT.to_json()["growth"]
+    smallest = growth["rows"][0]
+    assert smallest == growth["requests"][0]
+    assert (smallest["requests"], smallest["rows_per_request"]) == (16, 8)
+    assert (smallest["tokens_per_second"], smallest["seconds_per_row"]) == (640.0, 0.1)
+    assert [its["seconds_per_row"] for its in growth["requests"]] == [0.1, 0.125]
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    report = dataclasses.replace(REPORT, growth=None, policy_cost={}, memory=None)
+    data = report.to_json()
+    assert (data["growth"], data["policy_cost"], data["memory"]) == (None, {}, None)
+    assert "relative" not in printed(report)
+    assert "on / off" not in printed(report)
 
 
 @pytest.mark.parametrize(
     "text", ["An abacus", "17.0 million", "600", "6.0", "60 %", "3.0", "on holiday", "21.3", "80.0"]
 )
 def test_the_tables_tell_speeds_ratios_memory_and_what_is_missing(text: str) -> None:
+    assert text in printed(REPORT)
+
+
+@pytest.mark.parametrize(
+    "text", ["transformers 5.24.0", "bits: tile-4", "0.960", "off: none", "32 x 8", "125.0", "1.25"]
+)
+def test_the_tables_tell_policy_growth_and_versions(text: str) -> None:
     assert text in printed(REPORT)
 
 

@@ -35,6 +35,12 @@ def bench(
     peer_repeats: Annotated[
         int, typer.Option(min=1, help="Turns of transformers, which may take minutes each.")
     ] = 3,
+    growth: Annotated[
+        bool, typer.Option(help="Measure the time per row at growing sizes too.")
+    ] = True,
+    policy_cost: Annotated[
+        bool, typer.Option(help="Measure the cost of reproducibility too.")
+    ] = True,
     memory: Annotated[bool, typer.Option(help="Measure memory too.")] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
@@ -73,6 +79,8 @@ def bench(
                 dtype=dtype,
                 num_threads=threads,
                 is_quick=quick,
+                has_growth=growth,
+                has_policy_cost=policy_cost,
                 has_memory=memory,
             )
             leave_on_sigterm()
