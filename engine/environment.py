@@ -1,4 +1,4 @@
-"""What torch's libraries have to find in the environment. Imported before torch.
+"""What the environment says, and what torch's libraries have to find in it. Imported before torch.
 
 A value that is set already is left alone.
 """
@@ -10,6 +10,9 @@ import os
 # Matrix products whose bits do not depend on the path that MKL takes; see invariance.py.
 MKL_CBWR = os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 """What MKL finds at its first product, unless that was before this import; see mkl.py."""
+
+KERNELS = os.environ.get("ROWMILL_KERNELS", "")
+"""Which way float32 is computed on a CPU, where that is not left to what was built; see native."""
 
 # OpenMP threads that wait for each other spin only briefly, then sleep: with anything else running
 # on the machine, libgomp's long spins made steps 60 times slower (docs/performance.md).

@@ -45,8 +45,11 @@ class NativeAttention:
         rows: Sequence[RowState],
         chunks: Sequence[Chunk],
         suffixes: KVCache,
+        num_threads: int | None = None,
     ) -> None:
+        """`num_threads`: None for as many as torch takes."""
         self._kernels = kernels
+        self._num_threads = num_threads or torch.get_num_threads()
         self._shape = shape
         tables = _Tables()
         if rows:
@@ -83,7 +86,7 @@ class NativeAttention:
             v_TKD.data_ptr(),
             out_THD.data_ptr(),
             self._most,
-            torch.get_num_threads(),
+            self._num_threads,
         )
         return out_THD
 

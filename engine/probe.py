@@ -13,8 +13,10 @@ from engine import mkl
 from engine.attention_trials import attention_trials
 from engine.invariance import PREFILL_CHUNK, ROW_TILES, UNPROBED_ROW_TILE, Policy
 from engine.model_trials import forward_trial, product_trials
-from engine.models.packed import is_packed
+from engine.models.packed import PackedModel, is_packed
 from engine.models.placement import device_of, dtypes_of
+from engine.native import kernels_for
+from engine.native_attention_trials import native_attention_trials
 from engine.sampler_trial import sampler_trial
 from engine.trial import Trial
 from engine.wave_runner import seed_shape
@@ -81,10 +83,17 @@ def _trials(model: Any, num_rows: int, num_tokens: int, tile: int) -> Iterator[T
         yield from product_trials(model, num_rows, num_tokens, tile)
     if is_packed(model):
         yield forward_trial(model, tile)
-        dtype = next(iter(dtypes_of(model)), torch.float32)
-        yield from attention_trials(model.shape, device, dtype)
+        yield from _attention_trials(model, device)
     shape = model.shape if is_packed(model) else seed_shape(model)
     yield sampler_trial(shape.vocab_size, device)
+
+
+def _attention_trials(model: PackedModel, device: torch.device) -> list[Trial]:
+    """Of the way that PackedRunner takes."""
+    kernels = kernels_for(torch.empty(0, dtype=model.dtype, device=device))
+    if kernels is None:
+        return attention_trials(model.shape, device, model.dtype)
+    return native_attention_trials(kernels, model.shape)
 
 
 def _cheapest_tile(findings: _Findings, tiles: Sequence[int]) -> int:

@@ -15,6 +15,7 @@ from torch import nn
 
 from engine.fingerprint import fingerprint
 from engine.models.placement import device_of, dtypes_of
+from engine.native import kernels_for
 
 if TYPE_CHECKING:
     from engine.probe import Verdict
@@ -38,6 +39,8 @@ class Provenance:
     """Of the parameters, such as "float32"; None where they can't be seen."""
     device: str
     """The processor's or the graphics card's name."""
+    kernels: str
+    """What computed between the matrix products: "native", or "torch"; their last bits differ."""
     policy: str
     """What was done for equal bits, such as "mkl-strict+tile-16"."""
     sampler: int
@@ -48,13 +51,15 @@ class Provenance:
     @classmethod
     def of(cls, model: Any, verdict: Verdict) -> Provenance:
         """Of rows that `model` will give. Reads all its weights."""
-        device = device_of(model)
-        names = [str(dtype).removeprefix("torch.") for dtype in dtypes_of(model)]
+        device, dtypes = device_of(model), dtypes_of(model)
+        names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
+        like = torch.empty(0, dtype=next(iter(dtypes), torch.float32), device=device)
         return cls(
             reproducible=verdict.is_invariant,
             model=fingerprint(model) if isinstance(model, nn.Module) else None,
             dtype="+".join(names) or None,
             device=_device_name(device)[:_MOST_LETTERS],
+            kernels="torch" if kernels_for(like) is None else "native",
             policy=verdict.policy.name,
             sampler=SAMPLER_VERSION,
             versions=_versions(device),

@@ -13,9 +13,10 @@ class Provenance(BaseModel):
 
     `reproducible`: whether its start-up probe found that a row does not depend on what shares the
     batch. `model`: SHA-256 of configuration and weights, `dtype`: of the weights; None where a
-    worker could not see them. `device`: the processor's or graphics card's name. `policy`: what
-    was done for equal bits, such as "mkl-strict+tile-16". `sampler`: version of its specification.
-    `versions`: of rowmill, torch, numpy and, on its devices, cuda.
+    worker could not see them. `device`: the processor's or graphics card's name. `kernels`: what
+    computed between the matrix products, "native" or "torch". `policy`: what was done for equal
+    bits, such as "mkl-strict+tile-16". `sampler`: version of its specification. `versions`: of
+    rowmill, torch, numpy and, on its devices, cuda.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +25,7 @@ class Provenance(BaseModel):
     model: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")] | None
     dtype: Text | None
     device: Text
+    kernels: Name
     policy: Text
     sampler: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
     versions: Annotated[dict[Name, Text], Field(max_length=16)]

@@ -6,6 +6,7 @@ import logging
 
 from engine import Engine, EngineStats, Provenance
 from engine.models import load_model
+from engine.native import HOW_TO_BUILD, are_missing
 from jobs.connection import address_of, open_connection, server_errors
 from worker.batch_worker import BatchWorker
 from worker.config import WorkerConfig
@@ -35,6 +36,8 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
         log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
     engine = Engine(model, tokenizer, config.engine)
     _report_probe(engine.provenance)
+    if device == "cpu" and engine.provenance.dtype == "float32" and are_missing():
+        log.warning("steps are slower than they could be: %s", HOW_TO_BUILD)
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(

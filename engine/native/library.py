@@ -10,6 +10,11 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from engine.environment import KERNELS
+from engine.errors import EngineError
+
+HOW_TO_BUILD = "the CPU kernels were not built: install Rowmill again, with a C++ compiler there"
+
 _P, _N, _T = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32  # address, count, threads
 
 # As declared in the C++ files.
@@ -46,13 +51,33 @@ class Library:
 
 @functools.cache
 def library() -> Library | None:
-    """The best build of the kernels that this CPU runs; None where none was built."""
+    """The kernels; None where they were not built, or where ROWMILL_KERNELS asks for torch's way.
+
+    Raises EngineError where it asks for kernels that are not there, or for something else.
+    """
+    if KERNELS not in ("", "native", "torch"):
+        raise EngineError(f"ROWMILL_KERNELS must be native or torch, not {KERNELS[:64]!r}")
+    if KERNELS == "torch":
+        return None
+    path = _best_build()
+    if path is None and KERNELS == "native":
+        raise EngineError(f"ROWMILL_KERNELS is native, but {HOW_TO_BUILD}")
+    return None if path is None else Library(path)
+
+
+def are_missing() -> bool:
+    """Whether torch serves only because there was nothing better."""
+    return KERNELS != "torch" and _path_of("_kernels") is None
+
+
+def _best_build() -> str | None:
+    """The fastest of those that this CPU runs."""
     path = _path_of("_kernels")
     if path is None:
         return None
     level = ctypes.CDLL(path).rowmill_cpu_level()
-    paths = [_path_of(f"_kernels_v{n}") for n in (4, 3) if n <= level]
-    return Library(next((better for better in paths if better is not None), path))
+    better = [_path_of(f"_kernels_v{n}") for n in (4, 3) if n <= level]
+    return next((build for build in better if build is not None), path)
 
 
 def _path_of(build: str) -> str | None:

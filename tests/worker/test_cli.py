@@ -183,6 +183,7 @@ def test_rows_come_with_what_is_needed_to_repeat_them(
         "model": "0f" * 32,
         "dtype": "float32",
         "device": "a processor",
+        "kernels": "native",
         "policy": "mkl-strict",
         "sampler": 1,
         "versions": {"torch": "2.13.0"},

@@ -12,6 +12,7 @@ def rows(policy: str, *, reproducible: bool = True) -> SampledRows:
         model=None,
         dtype=None,
         device="a processor",
+        kernels="native",
         policy=policy,
         sampler=1,
         versions={},
