@@ -14,6 +14,7 @@ from engine import Engine, Provenance
 from engine.fingerprint import fingerprint
 from engine.models import load_model
 from engine.models.nanochat import GPT
+from engine.native import are_missing
 from tests.engine.models import ScriptedModel, random_model
 from tests.engine.runs import new_engine, request
 
@@ -40,6 +41,7 @@ def test_every_result_carries_what_is_needed_to_repeat_it(dtype: str) -> None:
     assert one.versions["torch"] == torch.__version__
     assert set(one.versions) == {"rowmill", "torch", "numpy"}
     assert one.device and one.policy
+    assert one.kernels == ("native" if dtype == "float32" and not are_missing() else "torch")
     assert pickle.loads(pickle.dumps(one)) == one
 
 
@@ -69,8 +71,8 @@ def flip_a_bit_of_a_buffer(model: GPT) -> None:
 
 
 def rename(model: GPT) -> None:
-    attention = model.transformer.h[0].attn
-    attention.c_q, attention.c_k = attention.c_k, attention.c_q
+    one, other = model.transformer.h
+    one.mlp, other.mlp = other.mlp, one.mlp
 
 
 def recast(model: GPT) -> None:
