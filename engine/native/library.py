@@ -60,10 +60,10 @@ def library() -> Library | None:
         raise EngineError(f"ROWMILL_KERNELS must be native or torch, not {KERNELS[:64]!r}")
     if KERNELS == "torch":
         return None
-    path = _best_build()
-    if path is None and KERNELS == "native":
+    if KERNELS == "native" and are_missing():
         raise EngineError(f"ROWMILL_KERNELS is native, but {HOW_TO_BUILD}")
     try:
+        path = _best_build()
         return None if path is None else Library(path)
     except OSError as error:
         raise EngineError(
