@@ -248,13 +248,16 @@ class Engine:
         self._streaming.add(state.id)
         position = 0
         try:
-            while state.num_unfinished:
-                self._unread = self.step()
+            while True:
                 if error := state.error:
                     raise EngineError(error)
-                while (column := column_of(state, position)) is not None:
+                if (column := column_of(state, position)) is not None:
                     yield column
                     position += 1
+                elif state.num_unfinished:
+                    self._unread = self.step()
+                else:
+                    return
         finally:
             self.cancel(state.id)
             self._streaming.remove(state.id)
