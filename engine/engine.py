@@ -110,7 +110,6 @@ class Engine:
         if state is None:
             return False
         self._scheduler.cancel(state)
-        self._runner.close(state)
         self._retire()
         return True
 
@@ -124,13 +123,12 @@ class Engine:
         if self._is_broken:
             raise SchedulingError("a step of this engine has failed; make a new one")
         self._is_broken = True
-        for request in self._scheduler.admit():
-            self._runner.open(request)
+        self._scheduler.admit()
         chunks = self._scheduler.next_chunks()
         running = list(self._scheduler.running)
         logits_RV, prompt_logits_NV = self._runner.forward(running, chunks)
         self._keep_prompt_logits(chunks, prompt_logits_NV)
-        started = self._start_rows()
+        started = self._scheduler.start_rows()
         self._append_tokens(running, logits_RV)
         self._append_tokens(started, _first_logits(started))
         self.stats.steps += bool(running or started)
@@ -216,13 +214,6 @@ class Engine:
             request.prompt_logits_V = logits_V.clone()
         self.stats.prompt_tokens += sum(chunk.end - chunk.start for chunk in chunks)
 
-    def _start_rows(self) -> list[RowState]:
-        first_slot = len(self._scheduler.running)
-        started = self._scheduler.start_rows()
-        for slot, row in enumerate(started, start=first_slot):
-            self._runner.start(slot, row)
-        return started
-
     def _append_tokens(self, rows: list[RowState], logits_RV: Tensor) -> None:
         """Every row takes its next token."""
         if not rows:
@@ -233,10 +224,8 @@ class Engine:
             row.append(token)
 
     def _retire(self) -> list[RequestResult]:
-        done, moves = self._scheduler.retire()
-        self._runner.compact(moves, self.num_running_rows)
+        done = self._scheduler.retire()
         for request in done:
-            self._runner.close(request)
             del self._states[request.id]
         return [
             request.result(self.provenance) for request in done if request.id not in self._streaming

@@ -7,13 +7,14 @@ has one row or many: were it done otherwise for one, a row's bits would depend o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from engine.invariance import KEY_TILE, PREFILL_CHUNK, power_of_two, round_up
 from engine.kv_cache import KVCache
+from engine.longest import Longest
 from engine.models.packed import Attend, PackedModel
 from engine.native import kernels_for
 from engine.native_attention import NativeAttention
@@ -42,6 +43,8 @@ class PackedRunner:
         """What the caches are made like."""
         self._kernels = kernels_for(self._like)
         self._prefixes = PrefixPool(model.shape)
+        self._longest = Longest()
+        """Of what the rows of the open requests may come to."""
         self._rows: list[RowState] = []
         """Those in the batch, by slot; the newest may not be in the suffixes' cache yet."""
         self._suffixes = KVCache(
@@ -52,26 +55,32 @@ class PackedRunner:
     def kv_tokens(self) -> int:
         return self._prefixes.kv_tokens + self._suffixes.num_rows * self._suffixes.num_tokens
 
-    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
-        num_rows = len(self._rows) + sum(starting.values())
-        longest = max(request.max_new_tokens for request in requests)
-        suffixes = self._slots_for(max(num_rows, 1)) * round_up(longest, KEY_TILE)
-        return self._prefixes.cost(map(self._key, requests)) + suffixes
+    def cost(self, request: RequestState, num_rows: int) -> int:
+        newcomer = self._key(request) if request.prefix is None else None
+        num_slots = self._slots_for(len(self._rows) + num_rows)
+        longest = self._longest.beside(request.max_new_tokens)
+        return self._prefixes.cost(newcomer) + num_slots * round_up(longest, KEY_TILE)
+
+    def cost_alone(self, request: RequestState) -> int:
+        return self._key(request).num_tokens + round_up(request.max_new_tokens, KEY_TILE)
 
     def open(self, request: RequestState) -> None:
         key = self._key(request)
         if self.kv_tokens + self._prefixes.growth(key) > self._budget:
             self._trim()
         request.prefix = self._prefixes.add(key)
+        self._longest.add(request.max_new_tokens)
 
     def close(self, request: RequestState) -> None:
         if request.prefix is not None:
             self._prefixes.remove(request.prefix)
+            self._longest.remove(request.max_new_tokens)
             request.prefix = None
 
-    def start(self, slot: int, row: RowState) -> None:
-        self._rows.append(row)
-        if slot < self._suffixes.num_rows:
+    def start(self, rows: Sequence[RowState]) -> None:
+        first = len(self._rows)
+        self._rows += rows
+        for slot in range(first, min(len(self._rows), self._suffixes.num_rows)):
             self._suffixes.clear_row(slot)
 
     def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:

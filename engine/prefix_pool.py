@@ -8,8 +8,6 @@ its calls are laid out; both follow from the request alone. Which bucket it is c
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -84,10 +82,12 @@ class PrefixPool:
     def kv_tokens(self) -> int:
         return sum(bucket.kv_tokens for bucket in self.buckets.values())
 
-    @staticmethod
-    def cost(keys: Iterable[BucketKey]) -> int:
-        """Tokens of memory that prompts with these keys take together."""
-        return sum(slots_for(n) * key.num_tokens for key, n in Counter(keys).items())
+    def cost(self, newcomer: BucketKey | None) -> int:
+        """Tokens of memory that the prompts need, with one more of this key if it is given."""
+        nums = {key: len(bucket.prefixes) for key, bucket in self.buckets.items()}
+        if newcomer is not None:
+            nums[newcomer] = nums.get(newcomer, 0) + 1
+        return sum(slots_for(num) * key.num_tokens for key, num in nums.items())
 
     def growth(self, key: BucketKey) -> int:
         """Tokens by which memory grows when a prompt with this key is added."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -40,18 +40,21 @@ class Runner(Protocol):
     def kv_tokens(self) -> int:
         """Tokens for which memory is allocated now; never above the budget."""
 
-    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
+    def cost(self, request: RequestState, num_rows: int) -> int:
         """Most tokens of memory that may come to be needed at once, between steps.
 
-        For the prompts of `requests`, the rows that run, and so many more rows per request. It
-        leaves room for at least one row of every request, so that each can always go on.
+        For the open requests, the rows that run, and this request, open or not, with so many more
+        rows. It leaves room for at least one row of every request, so that each can always go on.
         """
+
+    def cost_alone(self, request: RequestState) -> int:
+        """The least that a request needs: its cost with one row where nothing else is open."""
 
     def open(self, request: RequestState) -> None:
         """Make room for the request's prompt."""
 
     def close(self, request: RequestState) -> None:
-        """Give the prompt's room back."""
+        """Give the prompt's room back, if it has any."""
 
     def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """Run the rows' newest tokens and the chunks, all at once.
@@ -60,8 +63,8 @@ class Runner(Protocol):
         that end their prompt, in order.
         """
 
-    def start(self, slot: int, row: RowState) -> None:
-        """A row joins at `slot`, the first free one."""
+    def start(self, rows: Sequence[RowState]) -> None:
+        """Rows of one open request, at least one, join in the next free slots."""
 
     def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
         """Rows left: those at the tail fill the holes, by moves from slot to slot, in order."""

@@ -1,4 +1,4 @@
-"""Which requests and rows run. Holds no tensors; the engine does what it decides.
+"""Which requests and rows run. Holds no tensors: the runner does, and hears what comes and goes.
 
 A request waits, is admitted (its prompt is prefilled), starts its rows as slots come free, and is
 done with its last row. First come, first served, so nothing starves. Memory is reserved for the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from functools import partial
 
 from engine.runner import Chunk, Runner
 from engine.state import RequestState, RowState
@@ -49,25 +50,22 @@ class Scheduler:
 
     def fits_alone(self, request: RequestState) -> bool:
         """Whether it could run if nothing else did."""
-        return self._runner.cost([request], {}) <= self._budget
+        return self._runner.cost_alone(request) <= self._budget
 
     def add(self, request: RequestState) -> None:
         self._waiting.append(request)
 
-    def admit(self) -> list[RequestState]:
+    def admit(self) -> None:
         """Requests leave the queue while they have a free row to run in and their memory fits."""
-        admitted: list[RequestState] = []
         num_claimed = self._num_pending
         while self._waiting and len(self.running) + num_claimed < self._max_rows:
             request = self._waiting[0]
-            requests = [*self._active.values(), request]
-            if self._runner.cost(requests, {request: 1}) > self._budget:
+            if self._runner.cost(request, 1) > self._budget:
                 break
+            self._runner.open(request)
             self._waiting.popleft()
             self._active[request.id] = request
             num_claimed += request.num_pending
-            admitted.append(request)
-        return admitted
 
     def next_chunks(self) -> list[Chunk]:
         """The pieces of prompts to prefill in this step, oldest request first."""
@@ -84,34 +82,43 @@ class Scheduler:
 
     def start_rows(self) -> list[RowState]:
         """Rows of prefilled requests that join the batch now, at its end, in their order."""
-        counts: dict[RequestState, int] = {}
-        num_free = self._max_rows - len(self.running)
+        first = len(self.running)
         for request in self._active.values():
-            wanted = min(request.num_pending, num_free)
+            wanted = min(request.num_pending, self._max_rows - len(self.running))
             if request.prompt_logits_V is None or wanted == 0:
                 continue
-            counts[request] = self._num_fitting(counts, request, wanted)
-            num_free -= counts[request]
-            if counts[request] < wanted:
+            fitting = self._num_fitting(request, wanted)
+            if fitting > 0:
+                self._start(request, fitting)
+            if fitting < wanted:
                 break  # later requests must not overtake
-        started = [row for request, count in counts.items() for row in self._start(request, count)]
-        self.running += started
-        return started
+        return self.running[first:]
 
-    def retire(self) -> tuple[list[RequestState], list[tuple[int, int]]]:
-        """Finished rows leave; rows from the tail take their slots.
-
-        Returns the requests that are done and the moves (from slot, to slot), in order.
-        """
-        moves: list[tuple[int, int]] = []
+    def retire(self) -> list[RequestState]:
+        """Finished rows leave, and with the last one its request. Returns those that are done."""
         done: list[RequestState] = []
-        running = self.running
-        for row in running:
+        for row in self.running:
             request = row.request
             if row.finish_reason is not None and not request.is_cancelled:
                 request.num_unfinished -= 1
                 if request.num_unfinished == 0:
                     done.append(self._active.pop(request.id))
+        self._compact()
+        for request in done:
+            self._runner.close(request)
+        return done
+
+    def cancel(self, request: RequestState) -> None:
+        """Take a request out, wherever it stands; its rows leave at the next `retire`."""
+        request.is_cancelled = True
+        if self._active.pop(request.id, None) is None:
+            self._waiting.remove(request)
+        self._runner.close(request)
+
+    def _compact(self) -> None:
+        """Rows from the tail take the slots of finished ones."""
+        running = self.running
+        moves: list[tuple[int, int]] = []
         slot = 0
         while slot < len(running):
             if not running[slot].is_finished:
@@ -121,34 +128,23 @@ class Scheduler:
             if slot < len(running) and not last.is_finished:
                 running[slot] = last
                 moves.append((len(running), slot))
-        return done, moves
-
-    def cancel(self, request: RequestState) -> None:
-        """Take a request out, wherever it stands; its rows leave at the next `retire`."""
-        request.is_cancelled = True
-        if self._active.pop(request.id, None) is None:
-            self._waiting.remove(request)
+        self._runner.compact(moves, len(running))
 
     @property
     def _num_pending(self) -> int:
         return sum(request.num_pending for request in self._active.values())
 
-    def _start(self, request: RequestState, count: int) -> list[RowState]:
+    def _num_fitting(self, request: RequestState, wanted: int) -> int:
+        """How many of so many more rows of a request can start with the memory there is."""
+        cost = partial(self._runner.cost, request)
+        return bisect_right(range(1, wanted + 1), self._budget, key=cost)
+
+    def _start(self, request: RequestState, num_rows: int) -> None:
         first = len(request.rows)
         rows = [
             RowState(request, index, self._tool, self._terminal)
-            for index in range(first, first + count)
+            for index in range(first, first + num_rows)
         ]
         request.rows += rows
-        return rows
-
-    def _num_fitting(
-        self, starting: dict[RequestState, int], request: RequestState, wanted: int
-    ) -> int:
-        """How many rows of a request can start, beside those that do, with the memory there is."""
-        requests = list(self._active.values())
-
-        def cost(number: int) -> int:
-            return self._runner.cost(requests, {**starting, request: number})
-
-        return bisect_right(range(1, wanted + 1), self._budget, key=cost)
+        self.running += rows
+        self._runner.start(rows)

@@ -53,6 +53,11 @@ class RequestState:
         return len(self.request.prompt_tokens)
 
     @property
+    def most_tokens(self) -> int:
+        """Of a row, with the prompt."""
+        return self.num_prompt_tokens + self.max_new_tokens
+
+    @property
     def num_pending(self) -> int:
         """Rows that were not started yet."""
         return self.request.num_samples - len(self.rows)

@@ -7,8 +7,7 @@ needs more memory and more calls than a packed model; its use is that any such m
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from engine.errors import ModelError
 from engine.invariance import round_up
 from engine.kv_cache import KVCache
+from engine.longest import Longest
 from engine.models.packed import ModelShape
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
@@ -32,7 +32,7 @@ class Wave:
         self._cache = KVCache(
             batch_size=round_up(len(rows), row_tile),
             num_heads=shape.num_kv_heads,
-            seq_len=request.num_prompt_tokens + request.max_new_tokens,
+            seq_len=request.most_tokens,
             head_dim=shape.head_dim,
             num_layers=shape.num_layers,
         )
@@ -69,41 +69,51 @@ class WaveRunner:
         self._row_tile = row_tile
         self.shape = shape
         self.prefill_chunk = shape.max_seq_len
-        self._starting: list[RowState] = []
+        self._prefix_tokens = 0
+        """Of the open requests' prompts."""
+        self._longest = Longest()
+        """Of what the open requests' sequences may come to."""
         self._waves: list[Wave] = []
-        self._prefixes: set[RequestState] = set()
+        self._starting: list[Sequence[RowState]] = []
+        """Waves to be made at the next forward, each of those of its rows that still run then."""
+        self._wave_tokens = 0
+        """Of all waves, those that start included."""
 
     @property
     def kv_tokens(self) -> int:
-        prefixes = sum(request.num_prompt_tokens for request in self._prefixes)
-        return prefixes + sum(wave.kv_tokens for wave in self._waves)
+        return self._prefix_tokens + sum(wave.kv_tokens for wave in self._waves)
 
-    def cost(self, requests: Sequence[RequestState], starting: Mapping[RequestState, int]) -> int:
-        prefixes = sum(request.num_prompt_tokens for request in requests)
-        new_waves = Counter(row.request for row in self._starting) + Counter(starting)
-        running = sum(wave.kv_tokens for wave in self._waves)
-        running += sum(self._wave_cost(request, n) for request, n in new_waves.items())
-        least = max((self._wave_cost(request, 1) for request in requests), default=0)
-        return prefixes + max(running, least)
+    def cost(self, request: RequestState, num_rows: int) -> int:
+        newcomer = request.num_prompt_tokens if request.prefix is None else 0
+        waves = self._wave_tokens + self._wave_cost(num_rows, request.most_tokens)
+        least = self._wave_cost(1, self._longest.beside(request.most_tokens))
+        return self._prefix_tokens + newcomer + max(waves, least)
+
+    def cost_alone(self, request: RequestState) -> int:
+        return request.num_prompt_tokens + self._wave_cost(1, request.most_tokens)
 
     def open(self, request: RequestState) -> None:
-        self._prefixes.add(request)
+        self._prefix_tokens += request.num_prompt_tokens
+        self._longest.add(request.most_tokens)
         shape = self.shape
         request.prefix = KVCache(
             1, shape.num_kv_heads, request.num_prompt_tokens, shape.head_dim, shape.num_layers
         )
 
     def close(self, request: RequestState) -> None:
-        self._prefixes.discard(request)
-        request.prefix = None
+        if request.prefix is not None:
+            self._prefix_tokens -= request.num_prompt_tokens
+            self._longest.remove(request.most_tokens)
+            request.prefix = None
 
-    def start(self, slot: int, row: RowState) -> None:
-        self._starting.append(row)
+    def start(self, rows: Sequence[RowState]) -> None:
+        self._starting.append(rows)
+        self._wave_tokens += self._wave_cost(len(rows), rows[0].request.most_tokens)
 
     def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
         """Waves drop their rows at the next forward, when it is known which ones go on."""
         if num_rows == 0:
-            self._waves, self._starting = [], []
+            self._waves, self._starting, self._wave_tokens = [], [], 0
 
     def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         self._regroup(set(rows))
@@ -114,25 +124,23 @@ class WaveRunner:
         return _stack([logits_of[row] for row in rows]), _stack(ends)
 
     def _regroup(self, running: set[RowState]) -> None:
-        """Let finished rows go, and make a wave of the rows of each request that start now."""
+        """Let finished rows go, and make the waves that start now."""
         self._waves = [wave for wave in self._waves if not running.isdisjoint(wave.rows)]
         for wave in self._waves:
             wave.keep(running)
-        starting: dict[RequestState, list[RowState]] = {}
-        for row in self._starting:
-            if row in running:
-                starting.setdefault(row.request, []).append(row)
-        self._waves += [Wave(rows, self.shape, self._row_tile) for rows in starting.values()]
+        for starting in self._starting:
+            if rows := [row for row in starting if row in running]:
+                self._waves.append(Wave(rows, self.shape, self._row_tile))
         self._starting = []
+        self._wave_tokens = sum(wave.kv_tokens for wave in self._waves)
 
     def _prefill(self, chunk: Chunk) -> Tensor:
         ids = torch.tensor([list(chunk.tokens)], device=self._device)
         logits: Tensor = self._model.forward(ids, kv_cache=chunk.request.prefix)
         return logits[0, -1].float()
 
-    def _wave_cost(self, request: RequestState, num_rows: int) -> int:
-        tokens = request.num_prompt_tokens + request.max_new_tokens
-        return round_up(num_rows, self._row_tile) * tokens
+    def _wave_cost(self, num_rows: int, num_tokens: int) -> int:
+        return round_up(num_rows, self._row_tile) * num_tokens
 
 
 def _stack(logits: list[Tensor]) -> Tensor:

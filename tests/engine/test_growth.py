@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from engine import Engine, Request
 from engine.models.nanochat import GPT
 from engine.models.packed import Attend
-from tests.engine.models import random_model
+from tests.engine.models import SeedModel, random_model
 from tests.engine.runs import drain, new_engine, prompt_of, request
 
 Mix = Callable[[int], list[Request]]
@@ -109,21 +109,26 @@ def counted_calls() -> Iterator[list[int]]:
         sys.setprofile(None)
 
 
-def calls_per_row(mix: Mix, num_rows: int, max_rows: int) -> float:
+PACKED = random_model(2, 1, 8, 1, 67)
+MODELS = [PACKED, SeedModel(PACKED)]
+
+
+def calls_per_row(model: Any, mix: Mix, num_rows: int, max_rows: int) -> float:
     """From submission to results."""
-    model = random_model(2, 1, 8, 1, 67)
     with counted_calls() as calls:
         drain(engine_with(model, mix(num_rows), max_rows))
     return calls[0] / num_rows
 
 
+@pytest.mark.parametrize("model", MODELS, ids=["packed", "seed"])
 @pytest.mark.parametrize("mix", [one_request, single_rows])
-def test_more_rows_at_once_cost_no_more_work_each(mix: Mix) -> None:
-    few, many = (calls_per_row(mix, num_rows, max_rows=num_rows) for num_rows in (128, 512))
+def test_more_rows_at_once_cost_no_more_work_each(model: Any, mix: Mix) -> None:
+    few, many = (calls_per_row(model, mix, num_rows, num_rows) for num_rows in (128, 512))
     assert many <= 1.25 * few
 
 
+@pytest.mark.parametrize("model", MODELS, ids=["packed", "seed"])
 @pytest.mark.parametrize("mix", [one_request, single_rows])
-def test_more_rows_that_wait_cost_no_more_work_each(mix: Mix) -> None:
-    few, many = (calls_per_row(mix, num_rows, max_rows=16) for num_rows in (128, 512))
+def test_more_rows_that_wait_cost_no_more_work_each(model: Any, mix: Mix) -> None:
+    few, many = (calls_per_row(model, mix, num_rows, max_rows=16) for num_rows in (128, 512))
     assert many <= 1.25 * few

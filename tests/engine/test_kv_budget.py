@@ -109,6 +109,17 @@ def test_the_smallest_budget_that_is_accepted_is_enough(model: Any) -> None:
         step(engine)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=["packed", "seed"])
+def test_a_full_engine_accepts_what_an_empty_one_does(model: Any) -> None:
+    engine = new_engine(model, kv_budget_tokens=2000, row_tile=1)
+    for n in range(40):
+        engine.submit(request(str(n), [n], max_tokens=60))
+    step(engine)
+    engine.submit(request("long", prompt_of(50, 1), max_tokens=200))
+    while engine.has_work:
+        step(engine)
+
+
 def test_a_larger_budget_runs_more_rows_at_once() -> None:
     running = []
     for budget in (256, 1024, 8192):
