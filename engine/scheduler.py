@@ -8,7 +8,7 @@ worst case before anything starts, so nothing that was admitted can run out of i
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict
 from functools import partial
 
 from engine.runner import Chunk, Runner
@@ -33,16 +33,18 @@ class Scheduler:
         self._max_prefill_tokens = max_prefill_tokens
         self._tool = tool
         self._terminal = terminal
-        self._waiting: deque[RequestState] = deque()
+        self._waiting: OrderedDict[str, RequestState] = OrderedDict()
+        """In their order; unlike a dict, it finds its first one at once, however many have left."""
         self._active: dict[str, RequestState] = {}
         self.running: list[RowState] = []
         """The rows in the batch; a row's index here is its slot."""
+        self._num_pending = 0
+        """Rows that are still to start, of all requests."""
 
     @property
     def num_busy_rows(self) -> int:
         """Rows that run or are still to start."""
-        waiting = sum(request.num_pending for request in self._waiting)
-        return len(self.running) + waiting + self._num_pending
+        return len(self.running) + self._num_pending
 
     @property
     def has_work(self) -> bool:
@@ -53,18 +55,18 @@ class Scheduler:
         return self._runner.cost_alone(request) <= self._budget
 
     def add(self, request: RequestState) -> None:
-        self._waiting.append(request)
+        self._waiting[request.id] = request
+        self._num_pending += request.num_pending
 
     def admit(self) -> None:
         """Requests leave the queue while they have a free row to run in and their memory fits."""
-        num_claimed = self._num_pending
-        while self._waiting and len(self.running) + num_claimed < self._max_rows:
-            request = self._waiting[0]
+        num_claimed = len(self.running) + sum(its.num_pending for its in self._active.values())
+        while self._waiting and num_claimed < self._max_rows:
+            request = next(iter(self._waiting.values()))
             if self._runner.cost(request, 1) > self._budget:
                 break
             self._runner.open(request)
-            self._waiting.popleft()
-            self._active[request.id] = request
+            self._active[request.id] = self._waiting.pop(request.id)
             num_claimed += request.num_pending
 
     def next_chunks(self) -> list[Chunk]:
@@ -111,8 +113,9 @@ class Scheduler:
     def cancel(self, request: RequestState) -> None:
         """Take a request out, wherever it stands; its rows leave at the next `retire`."""
         request.is_cancelled = True
+        self._num_pending -= request.num_pending
         if self._active.pop(request.id, None) is None:
-            self._waiting.remove(request)
+            del self._waiting[request.id]
         self._runner.close(request)
 
     def _compact(self) -> None:
@@ -130,10 +133,6 @@ class Scheduler:
                 moves.append((len(running), slot))
         self._runner.compact(moves, len(running))
 
-    @property
-    def _num_pending(self) -> int:
-        return sum(request.num_pending for request in self._active.values())
-
     def _num_fitting(self, request: RequestState, wanted: int) -> int:
         """How many of so many more rows of a request can start with the memory there is."""
         cost = partial(self._runner.cost, request)
@@ -147,4 +146,5 @@ class Scheduler:
         ]
         request.rows += rows
         self.running += rows
+        self._num_pending -= num_rows
         self._runner.start(rows)

@@ -123,6 +123,27 @@ def test_a_stream_says_what_broke_it_also_where_it_broke_as_another_was_read() -
         list(broken)
 
 
+def test_busy_are_the_rows_that_run_and_those_that_are_to_start(model: Any) -> None:
+    engine = new_engine(model, max_rows=4)
+    for name, num_rows in {"runs in waves": 6, "is cancelled": 3, "waits": 2}.items():
+        engine.submit(request(name, PROMPT, num_rows, max_tokens=2))
+    assert engine.num_busy_rows == 11
+    engine.cancel("is cancelled")
+    counts = [engine.num_busy_rows]
+    while engine.has_work:
+        engine.step()
+        counts.append(engine.num_busy_rows)
+    assert counts == [8, 8, 4, 4, 0]
+
+
+def test_no_row_is_busy_once_its_request_is_cancelled(model: Any) -> None:
+    engine = new_engine(model, max_rows=4)
+    engine.submit(request("a", PROMPT, 6, max_tokens=2))
+    engine.step()
+    engine.cancel("a")
+    assert engine.num_busy_rows == 0
+
+
 class FailingModel(SeedModel):
     """Fails once it has run for a while."""
 

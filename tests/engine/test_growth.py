@@ -127,6 +127,13 @@ def test_more_rows_at_once_cost_no_more_work_each(model: Any, mix: Mix) -> None:
     assert many <= 1.25 * few
 
 
+def test_busy_rows_are_known_without_a_look_at_each() -> None:
+    engine = engine_with(PACKED, single_rows(512), max_rows=16)
+    with counted_calls() as calls:
+        assert engine.num_busy_rows == 512
+    assert calls[0] < 10
+
+
 @pytest.mark.parametrize("model", MODELS, ids=["packed", "seed"])
 @pytest.mark.parametrize("mix", [one_request, single_rows])
 def test_more_rows_that_wait_cost_no_more_work_each(model: Any, mix: Mix) -> None:
