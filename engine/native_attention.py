@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.native import Library
-from engine.prefix_pool import Prefix
+from engine.prefix_pool import Bucket, Prefix
 from engine.runner import Chunk
 from engine.state import RowState
 
@@ -98,6 +98,7 @@ class _Tables:
         self.groups: list[tuple[int, ...]] = []
         self.queries: list[np.ndarray] = []
         self._num_queries = 0
+        self._layouts: dict[Bucket, tuple[int, ...]] = {}
 
     def add_rows(self, rows: Sequence[RowState], suffixes: KVCache) -> None:
         """A query per row: it sees its request's prompt, and its own suffix."""
@@ -126,7 +127,10 @@ class _Tables:
         self.queries.append(queries)
 
     def _add_groups(self, prefix: Prefix, num_queries: int, most: int) -> None:
-        address, per_row, *strides = prefix.bucket.cache.layout()
+        bucket = prefix.bucket
+        if bucket not in self._layouts:
+            self._layouts[bucket] = bucket.cache.layout()
+        address, per_row, *strides = self._layouts[bucket]
         for first in range(0, num_queries, most):
             count = min(most, num_queries - first)
             place = address + prefix.slot * per_row

@@ -21,11 +21,6 @@ constexpr int TOGETHER = 2;
 #endif
 constexpr int64_t AHEAD = 64;  // dimensions by which a panel is fetched before its use
 
-// Unlike splat, leaves it to the compiler to load x as part of each product.
-static INLINE Floats broadcast(float x) {
-    return Floats{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
-}
-
 // R rows of x meet a panel; the first `count` outputs are kept.
 template <int R>
 static INLINE void meet(const float* x, const float* panel, int64_t depth, float* out,
@@ -38,7 +33,7 @@ static INLINE void meet(const float* x, const float* panel, int64_t depth, float
             __builtin_prefetch(panel + (k + AHEAD) * PANEL + v * LANES);
         }
         for (int row = 0; row < R; row++) {
-            Floats value = broadcast(x[row * depth + k]);
+            Floats value = splat(x[row * depth + k]);
             for (int v = 0; v < VECTORS; v++) sum[row][v] += value * weight[v];
         }
     }

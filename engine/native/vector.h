@@ -25,8 +25,9 @@ static INLINE Floats load(const float* from) {
 
 static INLINE void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
 
-// The addition, which changes no value, keeps GCC from loading x anew for each product it is in.
-static INLINE Floats splat(float x) { return Floats{} + x; }
+static INLINE Floats splat(float x) {
+    return Floats{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
 
 static INLINE Floats largest(Floats a, Floats b) { return a > b ? a : b; }
 

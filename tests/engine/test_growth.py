@@ -54,6 +54,7 @@ class CountingModel:
     def __init__(self, model: GPT) -> None:
         self._model = model
         self.shape = model.shape
+        self.dtype = model.dtype
         self.get_device = model.get_device
         self.num_forwards = 0
         self.num_attends = 0
