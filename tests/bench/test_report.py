@@ -49,6 +49,7 @@ REPORT = BenchReport(
             model="c0ffee",
             dtype="float32",
             device="An abacus",
+            kernels="native",
             policy="tile-4",
             sampler=1,
             versions={"torch": "2.13.0"},
