@@ -1,4 +1,8 @@
-"""What reproducibility costs: the speed with the engine's policy as shipped, and without one."""
+"""What reproducibility costs: the speed with the engine's policy, and without one.
+
+Measured where there is something to switch off: in torch's way, with the native kernels left out on
+both sides. The kernels need no policy; their products keep a row's bits by their order of sums.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from bench.fresh_process import run_fresh
 from bench.policy_turn import WORKLOADS, PolicyTurn
 from bench.turns import Progress
 
+_TORCHS_WAY = {"ROWMILL_KERNELS": "torch"}
 # Empty, MKL takes its variable for unset, while the engine takes it for set and leaves it alone.
 _NO_CBWR = {"MKL_CBWR": ""}
 _NO_PADDING = 1
@@ -65,5 +70,6 @@ def measure_policy_cost(config: BenchConfig, progress: Progress) -> dict[str, Po
 def _turn(side: str, config: BenchConfig) -> PolicyTurn:
     module = "bench.policy_turn"
     if side == "on":
-        return PolicyTurn(**run_fresh(module, config, row_tile=None))
-    return PolicyTurn(**run_fresh(module, config, _NO_CBWR, row_tile=_NO_PADDING))
+        return PolicyTurn(**run_fresh(module, config, _TORCHS_WAY, row_tile=None))
+    environment = {**_TORCHS_WAY, **_NO_CBWR}
+    return PolicyTurn(**run_fresh(module, config, environment, row_tile=_NO_PADDING))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+KEY_MULTIPLE = 16
+"""Rows of caches that kernels read have room for a multiple of so many tokens."""
+
 _GROWTH = 1024
 
 
@@ -96,6 +99,7 @@ class KVCache:
         """Where a kernel finds things: the address of the first key, in bytes; bytes from row to
         row; then in elements from head to head, from keys to values, and from layer to layer."""
         assert self.kv_cache is not None, "the layout of a KVCache that was never allocated"
+        assert self.num_tokens % KEY_MULTIPLE == 0, "kernels load so many keys at a time"
         per_layer, to_values, per_row, per_head, *_ = self.kv_cache.stride()
         address = self.kv_cache.data_ptr()
         return address, per_row * self.kv_cache.itemsize, per_head, to_values, per_layer

@@ -64,7 +64,9 @@ class NativeAttention:
         self._most = int(self._groups[:, 1].max())
 
     def __call__(self, layer: int, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
-        out_THD = torch.empty(q_THD.shape)
+        for x in (q_THD, k_TKD, v_TKD):
+            assert x.dtype == torch.float32 and x.stride()[1:] == (x.size(2), 1)
+        out_THD = q_THD.new_empty(q_THD.shape)
         out_THD[self._num_tokens :] = 0.0  # what memory holds may be slow to compute with
         shape = _Shape(
             self._shape.num_heads,

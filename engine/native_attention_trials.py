@@ -35,7 +35,7 @@ _PROMPT_SIZES = (1, 2, 3, 5)
 _CHUNK = 70
 _MOST_KV_HEADS = 4
 """The kernel takes each alone: more of them would take time, and show nothing."""
-_LIKE = torch.empty(0)
+_LIKE = torch.empty(0, dtype=torch.float32, device="cpu")
 
 
 def native_attention_trials(kernels: Library, shape: ModelShape) -> list[Trial]:

@@ -20,6 +20,7 @@ def norm(x_TC: Tensor) -> Tensor:
     kernels = kernels_for(x_TC)
     if kernels is None:
         return F.rms_norm(x_TC, (x_TC.size(-1),))
+    assert x_TC.dim() == 2 and x_TC.is_contiguous()
     out_TC = torch.empty_like(x_TC)
     kernels.norm(x_TC.data_ptr(), out_TC.data_ptr(), *x_TC.shape, torch.get_num_threads())
     return out_TC
@@ -30,6 +31,8 @@ def add_norm(x_TC: Tensor, y_TC: Tensor) -> Tensor:
     kernels = kernels_for(x_TC)
     if kernels is None:
         return norm(x_TC.add_(y_TC))
+    assert x_TC.dim() == 2 and x_TC.is_contiguous()
+    assert y_TC.shape == x_TC.shape and y_TC.is_contiguous() and y_TC.dtype == x_TC.dtype
     out_TC = torch.empty_like(x_TC)
     kernels.add_norm(
         x_TC.data_ptr(),
@@ -53,6 +56,8 @@ def rotate_norm_(x_TND: Tensor, positions_T: Tensor, cos_Sd: Tensor, sin_Sd: Ten
         rotated = [left * cos_T1d + right * sin_T1d, right * cos_T1d - left * sin_T1d]
         x_TND.copy_(norm(torch.cat(rotated, dim=-1)))
         return
+    assert x_TND.stride()[1:] == (x_TND.size(2), 1) and positions_T.dtype == torch.int64
+    assert cos_Sd.dtype == sin_Sd.dtype == x_TND.dtype and cos_Sd.is_contiguous()
     kernels.rotate_norm(
         x_TND.data_ptr(),
         x_TND.stride(0),
@@ -69,5 +74,6 @@ def relu_square_(x_TC: Tensor) -> Tensor:
     kernels = kernels_for(x_TC)
     if kernels is None:
         return F.relu_(x_TC).square_()
+    assert x_TC.dim() == 2 and x_TC.is_contiguous()
     kernels.relu_square(x_TC.data_ptr(), *x_TC.shape, torch.get_num_threads())
     return x_TC

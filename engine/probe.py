@@ -13,6 +13,7 @@ from engine import mkl
 from engine.attention_trials import attention_trials
 from engine.invariance import PREFILL_CHUNK, ROW_TILES, UNPROBED_ROW_TILE, Policy
 from engine.model_trials import forward_trial, product_trials
+from engine.models.linear import Linear
 from engine.models.packed import PackedModel, is_packed
 from engine.models.placement import device_of, dtypes_of
 from engine.native import kernels_for
@@ -115,7 +116,15 @@ def _listed(sizes: list[int]) -> str:
 
 
 def _policy(model: Any, row_tile: int) -> Policy:
-    """MKL does no products on other devices and in other dtypes."""
-    if device_of(model).type != "cpu" or not _MKL_DTYPES.issuperset(dtypes_of(model)):
+    """MKL does no products on other devices, in other dtypes, and where a kernel of ours does."""
+    is_mkls = device_of(model).type == "cpu" and _MKL_DTYPES.issuperset(dtypes_of(model))
+    if not is_mkls or _has_only_native_products(model):
         return Policy(row_tile=row_tile, is_mkl_strict=False)
     return Policy(row_tile=row_tile, is_mkl_strict=mkl.is_strict(), mkl_branch=mkl.code_branch())
+
+
+def _has_only_native_products(model: Any) -> bool:
+    if not isinstance(model, nn.Module):
+        return False
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    return all(isinstance(its, Linear) and kernels_for(its.weight) is not None for its in layers)

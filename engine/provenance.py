@@ -40,7 +40,8 @@ class Provenance:
     device: str
     """The processor's or the graphics card's name."""
     kernels: str
-    """What computed between the matrix products: "native", or "torch"; their last bits differ."""
+    """What computed between the matrix products: "torch", or the build of the native ones, such as
+    "native-v4 GCC 12.2.0": their last bits may differ."""
     policy: str
     """What was done for equal bits, such as "mkl-strict+tile-16"."""
     sampler: int
@@ -54,12 +55,13 @@ class Provenance:
         device, dtypes = device_of(model), dtypes_of(model)
         names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
         like = torch.empty(0, dtype=next(iter(dtypes), torch.float32), device=device)
+        kernels = kernels_for(like)
         return cls(
             reproducible=verdict.is_invariant,
             model=fingerprint(model) if isinstance(model, nn.Module) else None,
             dtype="+".join(names) or None,
             device=_device_name(device)[:_MOST_LETTERS],
-            kernels="torch" if kernels_for(like) is None else "native",
+            kernels="torch" if kernels is None else f"native-{kernels.build}"[:_MOST_LETTERS],
             policy=verdict.policy.name,
             sampler=SAMPLER_VERSION,
             versions=_versions(device),

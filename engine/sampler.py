@@ -98,7 +98,8 @@ def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:
     """Per row the first token whose running sum exceeds its number's share of the whole."""
     kernels = kernels_for(weights_RV)
     if kernels is not None:
-        tokens_R = torch.empty(uniforms_R.shape, dtype=torch.int64)
+        assert weights_RV.is_contiguous() and uniforms_R.dtype == torch.float64
+        tokens_R = uniforms_R.new_empty(uniforms_R.shape, dtype=torch.int64)
         kernels.draw(
             weights_RV.data_ptr(),
             uniforms_R.data_ptr(),

@@ -25,7 +25,7 @@ class Provenance(BaseModel):
     model: Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")] | None
     dtype: Text | None
     device: Text
-    kernels: Name
+    kernels: Text
     policy: Text
     sampler: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
     versions: Annotated[dict[Name, Text], Field(max_length=16)]

@@ -9,31 +9,31 @@ from torch import Tensor, nn
 from engine.invariance import round_up
 from engine.native import kernels_for
 
-_PANEL = 48
-"""Outputs per panel: native/product.cpp's PANEL."""
-
 
 class Linear(nn.Linear):
     """`nn.Linear` that keeps a second copy of its weights, packed for the native kernel.
 
-    The copy is made at the first product, and again when the weights have changed.
+    The copy is made at the first product, and again once the weights were loaded, converted or
+    changed in place. A change through `.data` goes unseen.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
         self._packed: Tensor | None = None
-        self._packed_version: tuple[int, int] | None = None
+        self._packed_of: tuple[Tensor, int] | None = None
+        """The weights that the copy is of: held, so that their address can't be given to others."""
 
     def forward(self, x: Tensor) -> Tensor:
         """`[rows, in]` to `[rows, out]`."""
         kernels = kernels_for(x)
-        if kernels is None or self.weight.dtype != x.dtype:
+        if kernels is None or kernels_for(self.weight) is None:
             return F.linear(x, self.weight)
-        packed, x = self._panels(), x.contiguous()
-        out = torch.empty(x.size(0), self.out_features)
+        assert x.shape[1:] == (self.in_features,), f"{x.shape} for {self.in_features} features"
+        panels, x = self._panels(kernels.panel), x.contiguous()
+        out = x.new_empty(x.size(0), self.out_features)
         kernels.product(
             x.data_ptr(),
-            packed.data_ptr(),
+            panels.data_ptr(),
             out.data_ptr(),
             *x.shape,
             self.out_features,
@@ -41,13 +41,21 @@ class Linear(nn.Linear):
         )
         return out
 
-    def _panels(self) -> Tensor:
+    def _panels(self, size: int) -> Tensor:
         """The weights as `[panels, in, outputs of a panel]`, with zeros after the last output."""
-        version = (self.weight.data_ptr(), self.weight._version)
-        if self._packed is None or version != self._packed_version:
-            num_outputs = round_up(self.out_features, _PANEL)
-            padded = self.weight.new_zeros(num_outputs, self.in_features)
-            padded[: self.out_features] = self.weight
-            panels = padded.view(-1, _PANEL, self.in_features).transpose(1, 2)
-            self._packed, self._packed_version = panels.contiguous(), version
+        weight = self.weight.detach()
+        version = 0 if weight.is_inference() else weight._version
+        if self._packed is None or not _are_same(self._packed_of, weight, version):
+            num_outputs = round_up(self.out_features, size)
+            padded = weight.new_zeros(num_outputs, self.in_features)
+            padded[: self.out_features] = weight
+            panels = padded.view(-1, size, self.in_features).transpose(1, 2)
+            self._packed, self._packed_of = panels.contiguous(), (weight, version)
         return self._packed
+
+
+def _are_same(packed_of: tuple[Tensor, int] | None, weight: Tensor, version: int) -> bool:
+    if packed_of is None:
+        return False
+    packed, packed_version = packed_of
+    return packed.data_ptr() == weight.data_ptr() and packed_version == version

@@ -25,7 +25,8 @@ struct Shape {
 };
 
 // Keys of one sequence in one layer: token after token for each key/value head; values alike, at
-// `values` floats from the keys.
+// `values` floats from the keys. There is room for a multiple of LANES tokens: keys are loaded so
+// many at a time, and those beyond the ones that are there are left out by selection.
 struct Keys {
     float* first;
     int64_t head_stride, values;

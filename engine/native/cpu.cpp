@@ -1,6 +1,23 @@
-// Which of the builds of these kernels this CPU can run.
+// Which of the builds of these kernels this CPU can run, and which one this is.
 
 #include <cstdint>
+
+#if defined(__AVX512F__)
+#define LEVEL "v4"
+#elif defined(__AVX2__)
+#define LEVEL "v3"
+#else
+#define LEVEL "any"
+#endif
+
+#if defined(__clang__)
+#define COMPILER "Clang " __clang_version__
+#else
+#define COMPILER "GCC " __VERSION__
+#endif
+
+// What may change a last bit: the instructions, and the compiler that chose them.
+extern "C" const char* rowmill_build() { return LEVEL " " COMPILER; }
 
 // The x86-64 level by which a build is named: 4 has AVX-512, 3 has AVX2 and FMA, 0 is any CPU.
 extern "C" int32_t rowmill_cpu_level() {

@@ -39,6 +39,12 @@ class Library:
             function = loaded[f"rowmill_{name}"]
             function.argtypes, function.restype = arguments, None
             setattr(self, name, function)
+        loaded.rowmill_build.restype = ctypes.c_char_p
+        self.build: str = loaded.rowmill_build().decode("ascii", "replace")
+        """For which CPUs, and by which compiler: other builds may give other last bits."""
+        loaded.rowmill_panel.restype = _N
+        self.panel: int = loaded.rowmill_panel()
+        """Outputs per panel of `product`'s weights."""
 
     attend: Callable[..., None]
     norm: Callable[..., None]

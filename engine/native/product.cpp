@@ -58,6 +58,9 @@ static INLINE void meet_all(const float* x, const float* panel, int64_t depth, f
 
 }  // namespace
 
+// Outputs per panel, for those who pack the weights.
+extern "C" int64_t rowmill_panel() { return PANEL; }
+
 // out[num_rows, size] = x[num_rows, depth] times the packed weights.
 extern "C" void rowmill_product(const float* x, const float* panels, float* out, int64_t num_rows,
                                 int64_t depth, int64_t size, int32_t num_threads) {

@@ -27,8 +27,9 @@ def test_the_policy_is_off_in_every_other_process_and_each_goes_first_in_turn() 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
 def test_mkl_is_strict_unless_its_variable_is_empty() -> None:
     """The engine asks MKL itself. Without padding, MKL's mode is all of the policy."""
-    shipped = run_fresh("bench.policy_turn", CONFIG, row_tile=1)
-    empty = run_fresh("bench.policy_turn", CONFIG, {"MKL_CBWR": ""}, row_tile=1)
+    torchs_way = {"ROWMILL_KERNELS": "torch"}
+    shipped = run_fresh("bench.policy_turn", CONFIG, torchs_way, row_tile=1)
+    empty = run_fresh("bench.policy_turn", CONFIG, {**torchs_way, "MKL_CBWR": ""}, row_tile=1)
     assert (shipped["policy"], empty["policy"]) == ("mkl-strict", "none")
 
 

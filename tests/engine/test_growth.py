@@ -76,6 +76,7 @@ class CountingModel:
 def test_a_step_is_one_forward_that_attends_once_per_layer(mix: Mix, num_rows: int) -> None:
     model = CountingModel(random_model(2, 1, 8, 3, 67))
     engine = engine_with(model, mix(num_rows), max_rows=num_rows)
+    model.num_forwards = model.num_attends = 0  # without the probe's
     for step in range(1, 5):
         engine.step()
         assert (model.num_forwards, model.num_attends) == (step, 3 * step)

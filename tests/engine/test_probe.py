@@ -21,6 +21,7 @@ from engine.model_trials import product_trials
 from engine.models import load_model
 from engine.models.nanochat import GPT
 from engine.models.packed import Attend
+from engine.native import are_missing
 from engine.probe import probe
 from engine.trial import Trial
 from tests.engine.models import SeedModel, random_model
@@ -170,14 +171,14 @@ def test_a_trial_tells_at_which_sizes_bits_differ() -> None:
 
 
 def test_the_models_that_are_shipped_and_tested_are_invariant_here() -> None:
-    """On x86 with MKL; elsewhere the verdict may be another one."""
-    if not mkl.is_strict():
-        pytest.skip("MKL is not there, or not strict")
+    """With the kernels, or on x86 with MKL; elsewhere the verdict may be another one."""
+    if are_missing() and not mkl.is_strict():
+        pytest.skip("neither the kernels are there, nor a strict MKL")
     demo, _ = load_model("demo")
     for model in (demo, random_model(), random_model(6, 1, 10, 1, 67)):
         verdict = probe(model, 64)
         assert verdict.is_invariant, verdict.failures
-        assert verdict.policy.is_mkl_strict
+        assert verdict.policy.is_mkl_strict == are_missing()
 
 
 class SeedModule(nn.Module):
@@ -245,6 +246,7 @@ print(json.dumps([mkl.is_strict(), found]))
 """
 
 
+@pytest.mark.parametrize("kernels", ["torch", ""])
 @pytest.mark.parametrize(
     ("setting", "when"),
     [
@@ -255,9 +257,12 @@ print(json.dumps([mkl.is_strict(), found]))
         (None, "late"),
     ],
 )
-def test_what_is_claimed_is_so_however_mkl_was_set(setting: str | None, when: str) -> None:
-    """In processes of their own, as MKL is set once."""
+def test_what_is_claimed_is_so_however_mkl_was_set(
+    setting: str | None, when: str, kernels: str
+) -> None:
+    """In processes of their own, as MKL is set once. Where our kernels multiply it is no matter."""
     environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
+    environment["ROWMILL_KERNELS"] = kernels
     if setting is not None:
         environment["MKL_CBWR"] = setting
     result = subprocess.run(
@@ -272,6 +277,9 @@ def test_what_is_claimed_is_so_however_mkl_was_set(setting: str | None, when: st
     assert len(found) == 2
     for policy, is_invariant, is_equal in found:
         assert is_equal or not is_invariant, policy
-        assert ("strict" in policy) == is_strict
+        if kernels == "torch" or are_missing():
+            assert ("strict" in policy) == is_strict
+        else:
+            assert (policy, is_invariant) == ("none", True)
     if torch.backends.mkl.is_available():
         assert is_strict == (setting in (None, "AUTO,STRICT") and when == "early")
