@@ -77,7 +77,7 @@ def _growth(growth: Growth) -> Iterator[RenderableType]:
 
 def _policy_cost(costs: Mapping[str, PolicyCost]) -> Iterator[RenderableType]:
     policies = next(iter(costs.values())).policies
-    yield "\nTokens per second of Rowmill in torch's way, with its policy for equal bits and without"
+    yield "\nTokens per second of Rowmill in torch's way, with its policy for bits and without"
     yield f"(on: {policies['on']}, off: {policies['off']})"
     table = _table(["", "on", "off", "on / off"])
     for workload, cost in costs.items():
