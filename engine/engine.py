@@ -129,10 +129,10 @@ class Engine:
         logits_RV, prompt_logits_NV = self._runner.forward(running, chunks)
         self._keep_prompt_logits(chunks, prompt_logits_NV)
         started = self._scheduler.start_rows()
-        self._append_tokens(running, logits_RV)
-        self._append_tokens(started, _first_logits(started))
-        self.stats.steps += bool(running or started)
-        self.stats.tokens += len(running) + len(started)
+        rows = running + started
+        self._append_tokens(rows, _with_first_logits(logits_RV, started))
+        self.stats.steps += bool(rows)
+        self.stats.tokens += len(rows)
         results = self._retire()
         self._is_broken = False
         results, self._unread = self._unread + results, []
@@ -267,7 +267,10 @@ def _probed(model: Any, config: EngineConfig) -> Verdict:
     return verdict
 
 
-def _first_logits(rows: list[RowState]) -> Tensor:
-    """Logits `[rows, vocab]` after the rows' prompts."""
-    logits = [row.request.prompt_logits_V for row in rows]
-    return torch.stack([its for its in logits if its is not None]) if rows else torch.empty(0, 0)
+def _with_first_logits(logits_RV: Tensor, started: list[RowState]) -> Tensor:
+    """Logits `[rows, vocab]` of the rows that ran, then those after the prompts of the started."""
+    if not started:
+        return logits_RV
+    first = [row.request.prompt_logits_V for row in started]
+    first_RV = torch.stack([its for its in first if its is not None])
+    return torch.cat([logits_RV, first_RV]) if len(logits_RV) else first_RV

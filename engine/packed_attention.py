@@ -105,9 +105,9 @@ class _PromptGroup:
         self._num_prompts = len(rows_of)
         self._query_PN = torch.tensor(padded, device=device)
         self._lane = torch.tensor([slot * width + lane for slot, lane in lanes], device=device)
-        lengths = bucket.lengths(device)
-        self._num_keys = round_up(int(lengths.max()), KEY_TILE)
-        self._mask_P11S = length_mask(lengths, self._num_keys)
+        lengths = bucket.lengths()
+        self._num_keys = round_up(max(lengths), KEY_TILE)
+        self._mask_P11S = length_mask(torch.tensor(lengths, device=device), self._num_keys)
 
     def attend(self, layer: int, q_RKGD: Tensor) -> tuple[Tensor, Tensor]:
         """Output `[rows, K, G, D]` and log-sum-exp `[rows, K, G]` of this group's rows."""

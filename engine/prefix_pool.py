@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-from torch import Tensor
-
 from engine.invariance import KEY_TILE, QUERY_TILE, power_of_two
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
@@ -57,10 +54,9 @@ class Bucket:
     def kv_tokens(self) -> int:
         return self.cache.num_rows * self.key.num_tokens
 
-    def lengths(self, device: torch.device) -> Tensor:
+    def lengths(self) -> list[int]:
         """Tokens per slot; at least one, as attention over no key at all is undefined."""
-        lengths = [max(prefix.num_tokens, 1) for prefix in self.prefixes]
-        return torch.tensor(lengths, device=device)
+        return [max(prefix.num_tokens, 1) for prefix in self.prefixes]
 
     def trim(self) -> None:
         """Give back the slots that growth by doubling keeps in reserve."""

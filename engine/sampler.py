@@ -19,6 +19,7 @@ from engine.request import SamplingParams
 
 _LOWEST_TEMPERATURE = 1e-6
 _BLOCK = 64
+_NO_TOKEN = -1
 
 
 class UniformStream:
@@ -53,34 +54,27 @@ def sample(
 
     `uniforms[r]` is row r's number for this position; greedy rows ignore theirs.
     """
-    tokens = _sample(logits_RV, params, uniforms)
-    is_finite = torch.isfinite(logits_RV.amax(-1)).tolist()
-    return [token if finite else None for token, finite in zip(tokens, is_finite, strict=True)]
+    tokens_R = _sample(logits_RV, params, uniforms)
+    is_finite_R = torch.isfinite(logits_RV.amax(-1))
+    tokens = torch.where(is_finite_R, tokens_R, _NO_TOKEN).tolist()  # the one transfer of a step
+    return [None if token == _NO_TOKEN else token for token in tokens]
 
 
 def _sample(
     logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
-) -> list[int]:
-    greedy = [row for row, its in enumerate(params) if is_greedy(its)]
+) -> Tensor:
     drawn = [row for row, its in enumerate(params) if not is_greedy(its)]
-    if not drawn:
-        return logits_RV.argmax(-1).tolist()
-    tokens = [0] * len(params)
-    if greedy:
-        for row, token in zip(greedy, logits_RV[greedy].argmax(-1).tolist(), strict=True):
-            tokens[row] = token
-        logits_RV = logits_RV[drawn]
-    drawn_tokens = _draw(
-        logits_RV, [params[row] for row in drawn], [uniforms[row] for row in drawn]
-    )
-    for row, token in zip(drawn, drawn_tokens, strict=True):
-        tokens[row] = token
-    return tokens
+    if len(drawn) == len(params):
+        return _draw(logits_RV, params, uniforms)
+    tokens_R = logits_RV.argmax(-1)
+    if drawn:
+        tokens_R[drawn] = _draw(
+            logits_RV[drawn], [params[row] for row in drawn], [uniforms[row] for row in drawn]
+        )
+    return tokens_R
 
 
-def _draw(
-    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
-) -> list[int]:
+def _draw(logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]) -> Tensor:
     """The inverse of the cumulative distribution, in vocabulary order, at each row's number."""
     device = logits_RV.device
     temperature_R = torch.tensor(
@@ -91,7 +85,7 @@ def _draw(
     weights_RV = logits_RV.div_(temperature_R[:, None]).exp_()
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
-    return _choose(weights_RV, torch.tensor(uniforms, dtype=torch.float64, device=device)).tolist()
+    return _choose(weights_RV, torch.tensor(uniforms, dtype=torch.float64, device=device))
 
 
 def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -45,6 +46,20 @@ class TorchCalls(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         self.num += 1
+        return function(*args, **(kwargs or {}))
+
+
+class Transfers(TorchFunctionMode):
+    """Counts what makes the host wait for the device."""
+
+    _WAITING = ("tolist", "item", "cpu", "numpy", "__bool__", "__int__", "__float__", "nonzero")
+
+    num = 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.num += getattr(function, "__name__", "") in self._WAITING
         return function(*args, **(kwargs or {}))
 
 
@@ -141,3 +156,18 @@ def test_busy_rows_are_known_without_a_look_at_each() -> None:
 def test_more_rows_that_wait_cost_no_more_work_each(model: Any, mix: Mix) -> None:
     few, many = (calls_per_row(model, mix, num_rows, max_rows=16) for num_rows in (128, 512))
     assert many <= 1.25 * few
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_brings_its_tokens_to_the_host_in_one_transfer(dtype: torch.dtype) -> None:
+    """Whatever the rows ask for, and also where some start: a GPU would wait at each."""
+    mix = [
+        request("greedy", [1], 2, max_tokens=9, temperature=0),
+        request("all", [2], 3, max_tokens=9, top_k=5, top_p=0.9, min_p=0.1),
+        request("plain", [3] * 70, 9, max_tokens=9),
+    ]
+    engine = engine_with(random_model(2, 1, 8, 1, 67).to(dtype), mix, max_rows=8)
+    while engine.has_work:
+        with Transfers() as transfers:
+            engine.step()
+        assert transfers.num == 1
