@@ -2,7 +2,6 @@ PYTHON ?= python3
 PIP_ARGS ?=
 STEPS ?= 200000
 ARGS ?=
-STEPS ?= 200000
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -47,4 +46,5 @@ check: install ## lint, format, types and the import arrows
 
 clean: ## remove .venv and what builds and tests leave behind
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f engine/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-# Matrix products whose bits do not depend on the path that MKL takes; see invariance.py.
+# For torch's way, where MKL does the products: bits that do not depend on the path that it takes,
+# see invariance.py. The native kernels do without.
 MKL_CBWR = os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 """What MKL finds at its first product, unless that was before this import; see mkl.py."""
 

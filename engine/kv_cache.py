@@ -19,7 +19,8 @@ class KVCache:
     which the caller keeps: `write` puts keys and values at given rows and positions.
 
     The tensor is allocated at the first insert, with the dtype and device it is given, and is
-    always zeroed: a masked key still takes part in a product, where a stale NaN would spread.
+    always zeroed. That is for torch's way, where a masked key still takes part in a product, so
+    that a stale NaN would spread; the native kernel lets nothing of it through.
     Source of the interface: nanochat's engine.py at commit 8f979a8bda.
     """
 

@@ -1,7 +1,8 @@
 """Attention of one step by the native kernel: what the packed runner's model calls once per layer.
 
-The kernel reads keys and values where the caches hold them, up to each row's exact length; here it
-is told which rows read which, as tables of numbers that serve all layers. native/attention.cpp says
+The kernel reads keys and values where the caches hold them; keys beyond a row's length, up to the
+next multiple of 16, are loaded too, but their scores are replaced, so they can't matter. Here it is
+told which rows read which, as tables of numbers that serve all layers. native/attention.cpp says
 what the columns mean.
 """
 

@@ -1,8 +1,9 @@
 """Runs a packed model: all rows and all chunks of a step in one forward.
 
 Prompts are kept in a PrefixPool. What the rows have generated, their suffixes, is kept in one
-KVCache with a slot per row. A row attends to both apart and merges the two, whether its request
-has one row or many: were it done otherwise for one, a row's bits would depend on num_samples.
+KVCache with a slot per row. Whether its request has one row or many, a row attends to both in the
+same way: were it otherwise for one, a row's bits would depend on num_samples. The native kernel
+goes on from the prompt's keys to the row's own; torch's way attends to both apart and merges.
 """
 
 from __future__ import annotations

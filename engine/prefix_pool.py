@@ -1,8 +1,9 @@
 """Where prompts live: each once, however many rows read it.
 
-Prompts of like size share a bucket, so that one masked call per bucket and layer serves all of
-them. A bucket's capacity is a power of two, and so is the number of queries per prompt for which
-its calls are laid out; both follow from the request alone. Which bucket it is changes no bits.
+Prompts of like size share a bucket: one tensor, and in torch's way one masked call per layer for
+all of them. A bucket's capacity is a power of two, and so is the number of queries per prompt for
+which such calls are laid out; both follow from the request alone. The native kernel reads each
+prompt up to its length, in whatever bucket. Which bucket it is changes no bits, in either way.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Provenance:
     device: str
     """The processor's or the graphics card's name."""
     kernels: str
-    """What computed between the matrix products: "torch", or the build of the native ones, such as
-    "native-v4 GCC 12.2.0": their last bits may differ."""
+    """What computed products, attention and what lies between: "torch", or a build of the native
+    kernels and its compiler, such as "native-v4 GCC 12.2.0". Their last bits may differ."""
     policy: str
     """What was done for equal bits, such as "mkl-strict+tile-16"."""
     sampler: int

@@ -14,9 +14,10 @@ class Provenance(BaseModel):
     `reproducible`: whether its start-up probe found that a row does not depend on what shares the
     batch. `model`: SHA-256 of configuration and weights, `dtype`: of the weights; None where a
     worker could not see them. `device`: the processor's or graphics card's name. `kernels`: what
-    computed between the matrix products, "native" or "torch". `policy`: what was done for equal
-    bits, such as "mkl-strict+tile-16". `sampler`: version of its specification. `versions`: of
-    rowmill, torch, numpy and, on its devices, cuda.
+    computed, "torch" or a build of the native kernels and its compiler, such as "native-v4 GCC
+    12.2.0". `policy`: what was done for equal bits, such as "none" or "mkl-strict+tile-16".
+    `sampler`: version of its specification. `versions`: of rowmill, torch, numpy and, on its
+    devices, cuda.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

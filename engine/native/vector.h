@@ -1,4 +1,5 @@
-// Sixteen floats at a time, in arithmetic that is the same on every CPU.
+// Sixteen floats at a time, in arithmetic that is the same on every CPU that fuses multiplication
+// and addition.
 //
 // Written in the vector extensions of GCC and Clang: the compiler maps a Floats onto whatever
 // registers there are (one of AVX-512, two of AVX2, four of NEON), lane by lane, so which lanes are
