@@ -129,9 +129,10 @@ def digest(results: Sequence[SampledRows]) -> str:
 
 
 def claim(results: Sequence[SampledRows]) -> str:
-    """A line with what the workers' probes found, and their policies."""
-    policies = sorted({its.provenance.policy for its in results if its.provenance is not None})
-    names = ", ".join(policies) or "policy unknown"
+    """A line with what the workers' probes found, their policies and their kernels."""
+    known = [its.provenance for its in results if its.provenance is not None]
+    measures = sorted({f"policy {its.policy}, kernels {its.kernels}" for its in known})
+    names = "; ".join(measures) or "policy unknown"
     if all(its.reproducible for its in results):
         return f"reproducible   yes ({names})"
     return f"NOT reproducible ({names}): see docs/reproducibility.md"

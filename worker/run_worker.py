@@ -58,10 +58,11 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
 
 def _report_probe(provenance: Provenance) -> None:
     """The engine has said what differed, if anything did."""
+    measures = f"policy {provenance.policy}, kernels {provenance.kernels}"
     if provenance.reproducible:
-        log.info("reproducible: yes (%s)", provenance.policy)
+        log.info("reproducible: yes (%s)", measures)
     else:
-        log.warning("NOT reproducible (%s): every result says so", provenance.policy)
+        log.warning("NOT reproducible (%s): every result says so", measures)
 
 
 def _report(stats: EngineStats) -> None:

@@ -13,7 +13,9 @@ from torch import Tensor
 from engine.environment import KERNELS
 from engine.errors import EngineError
 
-HOW_TO_BUILD = "the CPU kernels were not built: install Rowmill again, with a C++ compiler there"
+HOW_TO_BUILD = (
+    "the CPU kernels were not built: install Rowmill again where there is GCC 12 or newer, or Clang"
+)
 
 _P, _N, _T = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32  # address, count, threads
 
