@@ -22,8 +22,10 @@ def rows(policy: str, *, reproducible: bool = True) -> SampledRows:
 
 def test_reproducible_is_what_all_workers_found_to_be_so() -> None:
     strict, tiled = rows("mkl-strict"), rows("tile-16")
-    assert claim([strict, strict]) == "reproducible   yes (mkl-strict)"
-    assert claim([tiled, strict]) == "reproducible   yes (mkl-strict, tile-16)"
+    assert claim([strict, strict]) == "reproducible   yes (policy mkl-strict, kernels native)"
+    assert claim([tiled, strict]) == (
+        "reproducible   yes (policy mkl-strict, kernels native; policy tile-16, kernels native)"
+    )
     failed = claim([strict, rows("tile-64", reproducible=False)])
-    assert failed.startswith("NOT reproducible (mkl-strict, tile-64)")
+    assert failed.startswith("NOT reproducible (policy mkl-strict, kernels native; policy tile-64")
     assert claim([SampledRows(rows=())]).startswith("NOT reproducible (policy unknown)")
