@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard engine/native/*.cpp engine/n
 demo: install ## ask the shipped model questions through the queue
 	$(BIN)/rowmill demo $(ARGS)
 
-bench: install ## measure the engine side by side with others; about 20 minutes
+bench: install ## measure the engine side by side with others; about half an hour
 	$(BIN)/rowmill bench $(ARGS)
 
 test: install ## run all tests

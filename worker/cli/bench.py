@@ -59,7 +59,7 @@ def bench(
 ) -> None:
     """Measure the engine side by side with others, on the same weights.
 
-    Compare only figures of one run. The defaults take about 20 minutes on two cores.
+    Compare only figures of one run. The defaults take about half an hour on two cores.
     """
     with reported_errors():
         import engine  # noqa: F401  (before torch, whose environment it prepares)
