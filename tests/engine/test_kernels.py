@@ -39,7 +39,9 @@ def run(choice: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("choice", ["", "native", "torch"])
 def test_the_choice_is_recorded(choice: str) -> None:
     result = run(choice, "-c", PROGRAM)
-    assert result.stdout.strip() == (choice or "native"), result.stderr
+    kind, _, build = result.stdout.strip().partition("-")
+    assert kind == (choice or "native"), result.stderr
+    assert bool(build) == (kind == "native")
 
 
 @pytest.mark.parametrize("choice", ["Torch", "none", "1"])

@@ -22,6 +22,7 @@ from engine.models import load_model
 from engine.models.nanochat import GPT
 from engine.models.packed import Attend
 from engine.native import are_missing
+from engine.native.library import library
 from engine.probe import probe
 from engine.trial import Trial
 from tests.engine.models import SeedModel, random_model
@@ -172,13 +173,13 @@ def test_a_trial_tells_at_which_sizes_bits_differ() -> None:
 
 def test_the_models_that_are_shipped_and_tested_are_invariant_here() -> None:
     """With the kernels, or on x86 with MKL; elsewhere the verdict may be another one."""
-    if are_missing() and not mkl.is_strict():
+    if library() is None and not mkl.is_strict():
         pytest.skip("neither the kernels are there, nor a strict MKL")
     demo, _ = load_model("demo")
     for model in (demo, random_model(), random_model(6, 1, 10, 1, 67)):
         verdict = probe(model, 64)
         assert verdict.is_invariant, verdict.failures
-        assert verdict.policy.is_mkl_strict == are_missing()
+        assert verdict.policy.is_mkl_strict == (library() is None)
 
 
 class SeedModule(nn.Module):

@@ -66,7 +66,8 @@ def test_plain_rq_pushes_a_job_and_reads_its_rows(
     assert provenance is not None and provenance.versions.keys() == {"rowmill", "torch", "numpy"}
     assert job.return_value().reproducible == provenance.reproducible
     verdict = "reproducible: yes" if provenance.reproducible else "NOT reproducible"
-    assert f"{verdict} ({provenance.policy})" in worker.log
+    measures = f"policy {provenance.policy}, kernels {provenance.kernels}"
+    assert f"{verdict} ({measures})" in worker.log
     assert job.return_value() == expected(GenerateJob.parse(SHORT))
     assert job.id in rq_queue(queue, connection).finished_job_registry
     assert job.started_at is not None and job.ended_at is not None
