@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.names import PEERS, PLOT_SUFFIXES, SEQUENTIAL, WORKLOADS
+from worker.cli.options import Threads
 from worker.cli.output_file import check_writable, write_json
 from worker.cli.reporting import (
     BadInputError,
@@ -44,9 +45,7 @@ def bench(
     memory: Annotated[bool, typer.Option(help="Measure memory too.")] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="torch's choice")
-    ] = None,
+    threads: Threads = None,
     json: Annotated[
         Path | None, typer.Option(help="Also write the figures to this file.", show_default=False)
     ] = None,

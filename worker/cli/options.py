@@ -24,6 +24,11 @@ Data = Annotated[
         show_default="~/.local/share/rowmill",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    # With more, torch may end the process without a word.
+    typer.Option(min=1, max=512, help="CPU threads.", show_default="torch's choice"),
+]
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import Data, Queue, Redis
+from worker.cli.options import Data, Queue, Redis, Threads
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -34,10 +34,7 @@ def worker(
         str | None,
         typer.Option(help="Of the weights.", show_default="float32 on a CPU, else bfloat16"),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads.", show_default="torch's choice"),
-    ] = None,
+    threads: Threads = None,
     kv_budget_tokens: Annotated[
         int | None,
         typer.Option(min=1, help="KV cache.", show_default="a quarter of the free memory"),
