@@ -8,7 +8,7 @@ names.py         which names jobs and queues may have
 job_status.py    where a job stands
 job_options.py   timeouts, lifetimes, attempts
 wire.py          both as bytes, with int_array.py and packed_rows.py
-rq_queue.py      jobs in RQ's layout, with scripts.py and sighting.py
+rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
 connection.py    the server's URL, timeouts and errors
 client.py        Client: submit, result, status, cancel
@@ -23,6 +23,7 @@ from jobs.errors import (
     JobFailedError,
     JobNotFoundError,
     JobsError,
+    QueueFullError,
     ResultTimeoutError,
     ServerUnavailableError,
     WireError,
@@ -50,6 +51,7 @@ __all__ = [
     "JobsError",
     "MsgpackSerializer",
     "Provenance",
+    "QueueFullError",
     "ResultTimeoutError",
     "Row",
     "SampledRows",

@@ -1,5 +1,6 @@
 """Client: how a service pushes jobs and reads rows back."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -8,17 +9,19 @@ from uuid import uuid4
 import redis
 
 from jobs.connection import check_connection, longest_block, open_connection
-from jobs.errors import InvalidJobError, JobExistsError, JobsError
+from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError
 from jobs.generate_job import GenerateJob
-from jobs.job_options import JobOptions
+from jobs.job_options import MAX_PAYLOAD_BYTES, JobOptions
 from jobs.job_status import JobStatus
-from jobs.names import check_job_id, check_queue_name
-from jobs.rq_queue import RqQueue
+from jobs.names import check_job_id, check_name, check_queue_name, queue_of
+from jobs.rq_queue import Pushed, RqQueue
 from jobs.sampled_rows import SampledRows
 from jobs.waiting import wait_for
 
 JOBS_PER_PUSH = 1000
 """How many jobs go to the server in one round trip."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
+"""Seconds between looks at a queue that is full."""
 
 
 class Client:
@@ -26,6 +29,8 @@ class Client:
 
     `url_or_connection`: a redis://, rediss:// or unix:// URL, or a `redis.Redis` that leaves
     responses as bytes. `timeout`, `result_ttl` and `failure_ttl` are whole seconds; see JobOptions.
+    `wait_when_full`: how many seconds a submit waits while `max_queued` jobs stand in the queue: 0
+    raises QueueFullError at once, None waits for ever.
     The constructor sends nothing. Any method raises ServerUnavailableError within seconds if the
     server does not answer, and InvalidJobError for a bad argument before anything is sent. A client
     may be shared by threads.
@@ -40,6 +45,9 @@ class Client:
         result_ttl: int = 86_400,
         failure_ttl: int = 7 * 86_400,
         max_attempts: int = 3,
+        max_queued: int | None = None,
+        wait_when_full: float | None = 0.0,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         check_queue_name(queue)
         options = JobOptions(
@@ -47,7 +55,16 @@ class Client:
             result_ttl=result_ttl,
             failure_ttl=failure_ttl,
             max_attempts=max_attempts,
+            max_queued=max_queued,
+            max_payload_bytes=max_payload_bytes,
         )
+        if wait_when_full is not None and not wait_when_full >= 0:
+            raise InvalidJobError(
+                "wait_when_full", str(wait_when_full), "None or at least 0 seconds"
+            )
+        self._queue_name = queue
+        self._max_queued = max_queued
+        self._wait_when_full = wait_when_full
         self._owns_connection = isinstance(url_or_connection, str)
         self._connection = check_connection(
             open_connection(url_or_connection)
@@ -96,7 +113,8 @@ class Client:
 
         All are checked before any is pushed; the error's note says which one was bad. IDs that
         exist are left alone, all other jobs are pushed, and then JobExistsError lists the IDs that
-        existed: so a batch with IDs of the caller's can be pushed again after a failure.
+        existed: so a batch with IDs of the caller's can be pushed again after a failure. Where the
+        queue is full, QueueFullError lists the IDs that were not pushed.
         """
         checked = [_checked(job, index) for index, job in enumerate(jobs)]
         if job_ids is None:
@@ -104,12 +122,34 @@ class Client:
         else:
             _check_job_ids(job_ids, len(checked))
         taken: list[str] = []
-        for start in range(0, len(checked), JOBS_PER_PUSH):
-            chunk = slice(start, start + JOBS_PER_PUSH)
-            taken += self._queue.push(zip(job_ids[chunk], checked[chunk], strict=True))
+        pairs = list(zip(job_ids, checked, strict=True))
+        for start in range(0, len(pairs), JOBS_PER_PUSH):
+            try:
+                taken += self._push(pairs[start : start + JOBS_PER_PUSH])
+            except QueueFullError as error:
+                later = tuple(job_id for job_id, _ in pairs[start + JOBS_PER_PUSH :])
+                raise QueueFullError(error.queue, error.max_queued, error.job_ids + later) from None
         if taken:
             raise JobExistsError(tuple(taken))
         return list(job_ids)
+
+    def _push(self, jobs: list[tuple[str, GenerateJob]]) -> list[str]:
+        """Pushes jobs, waiting for room as long as is wanted; returns the IDs that were taken."""
+        started, wait = time.monotonic(), _FIRST_WAIT
+        taken: list[str] = []
+        while True:
+            answers = self._queue.push(jobs)
+            taken += [job_id for job_id, answer in answers.items() if answer is Pushed.TAKEN]
+            jobs = [(job_id, job) for job_id, job in jobs if answers[job_id] is Pushed.FULL]
+            if not jobs:
+                return taken
+            patience = self._wait_when_full
+            if patience is not None and time.monotonic() >= started + patience:
+                assert self._max_queued is not None
+                full = queue_of(self._queue_name, jobs[0][1].tenant)
+                raise QueueFullError(full, self._max_queued, tuple(job_id for job_id, _ in jobs))
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
 
     def result(self, job_id: str, timeout: float | None = None) -> SampledRows:
         """Waits until the job is done and returns its rows.
@@ -150,6 +190,39 @@ class Client:
         """
         check_job_id(job_id)
         return self._queue.cancel(job_id)
+
+    def delete(self, job_ids: Iterable[str]) -> int:
+        """Deletes jobs that are done, with their rows, and returns how many.
+
+        Jobs that are queued or running, and IDs that no job has, are left alone.
+        """
+        job_ids = list(job_ids)
+        for job_id in job_ids:
+            check_job_id(job_id)
+        chunks = range(0, len(job_ids), JOBS_PER_PUSH)
+        return sum(self._queue.delete(job_ids[at : at + JOBS_PER_PUSH]) for at in chunks)
+
+    def replies(self, name: str, timeout: float | None = None) -> list[str]:
+        """Takes the IDs of jobs that have ended off the reply list that they named (`reply_to`).
+
+        Waits at most `timeout` seconds for the first, None is for ever; up to 1,000 in the order in
+        which the jobs ended, empty if time ran out. An ID is put there in the moment in which the
+        outcome is stored, and is gone once it is taken: who dies with IDs in hand asks for their
+        jobs' results again. A list is kept for a week after its last job ended.
+        """
+        check_name("reply_to", name)
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            left = until - time.monotonic()
+            job_ids = self._queue.replies(name, JOBS_PER_PUSH, min(left, self._max_block))
+            if job_ids or left <= self._max_block:
+                return job_ids
+
+    def num_queued(self, tenant: str | None = None) -> int:
+        """How many jobs wait for a worker: of a tenant, or of those that are nobody's."""
+        if tenant is not None:
+            check_name("tenant", tenant)
+        return self._queue.num_queued(tenant)
 
 
 def _checked(job: GenerateJob | Mapping[str, Any], index: int) -> GenerateJob:

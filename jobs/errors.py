@@ -4,6 +4,7 @@
     ├── InvalidJobError (ValueError)        a field breaks its limit
     ├── WireError                           not Rowmill's wire format, or a value it cannot hold
     ├── ServerUnavailableError              no Redis or Valkey server answers
+    ├── QueueFullError                      there is no room for a job in its queue
     ├── JobExistsError                      a job ID is taken; nothing was overwritten
     ├── JobNotFoundError                    no such job, or its result has expired
     ├── JobFailedError                      the worker gave up on the job
@@ -62,6 +63,22 @@ class ServerUnavailableError(JobsError):
 
     def __str__(self) -> str:
         return f"the Redis or Valkey server at {self.address} is not available: {self.reason}"
+
+
+class QueueFullError(JobsError):
+    """`queue` holds `max_queued` jobs. Those in `job_ids` were not pushed; try again later."""
+
+    def __init__(self, queue: str, max_queued: int, job_ids: tuple[str, ...]) -> None:
+        super().__init__(queue, max_queued, job_ids)
+        self.queue = queue
+        self.max_queued = max_queued
+        self.job_ids = job_ids
+
+    def __str__(self) -> str:
+        return (
+            f"queue {self.queue} holds {self.max_queued} jobs (max_queued): {len(self.job_ids)} "
+            f"job(s) not pushed: {brief(self.job_ids)}"
+        )
 
 
 class JobExistsError(JobsError):

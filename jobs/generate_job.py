@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Va
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from jobs.errors import InvalidJobError, brief
+from jobs.names import NAME, NAME_LIMIT
 
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
@@ -32,6 +33,11 @@ class GenerateJob(BaseModel):
 
     The limits are those of the format. A worker has its own, from its model and memory, and fails
     a job that exceeds them. A bad value or an unknown field raises `InvalidJobError`.
+
+    The last three fields change no token. `deadline_seconds`: the job fails unless it is done so
+    many seconds after it was pushed. `tenant`: whose it is; a worker takes the tenants of a queue
+    by turns. `reply_to`: the list on which the job's ID is put when it has ended; see
+    `Client.replies`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -56,6 +62,14 @@ class GenerateJob(BaseModel):
     seed: int = Field(
         default=0, ge=0, le=UINT64_MAX, description="an integer from 0 to 18446744073709551615"
     )
+    deadline_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=UINT32_MAX,
+        description="None or a number above 0 and at most 4294967295",
+    )
+    tenant: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
+    reply_to: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
 

@@ -1,11 +1,14 @@
-"""Which names jobs and queues may have: those that RQ's own readers take, within a length."""
+"""Which names jobs, queues, tenants and reply lists may have: those that RQ's own readers take."""
 
 import re
 
 from jobs.errors import InvalidJobError, brief
 
+NAME = r"^[A-Za-z0-9_.-]{1,128}$"
+NAME_LIMIT = "1 to 128 letters, digits, '_', '-' or '.'"
+
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_NAME = re.compile(NAME)
 
 
 def check_job_id(job_id: object) -> None:
@@ -16,6 +19,15 @@ def check_job_id(job_id: object) -> None:
 
 def check_queue_name(queue: object) -> None:
     """Raises InvalidJobError for what no queue may be called."""
-    if not isinstance(queue, str) or not _QUEUE.fullmatch(queue):
-        limit = "1 to 128 letters, digits, '_', '-' or '.'"
-        raise InvalidJobError("queue", brief(queue), limit)
+    check_name("queue", queue)
+
+
+def check_name(field: str, name: object) -> None:
+    """Raises InvalidJobError for what no queue, tenant or reply list may be called."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidJobError(field, brief(name), NAME_LIMIT)
+
+
+def queue_of(queue: str, tenant: str | None) -> str:
+    """The queue in which a tenant's jobs stand."""
+    return queue if tenant is None else f"{queue}@{tenant}"

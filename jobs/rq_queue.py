@@ -1,31 +1,33 @@
 """RqQueue: one queue, laid out in the server as RQ does it. Only this file of `jobs` imports rq."""
 
-import time
-from collections.abc import Iterable, Mapping
+import enum
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
 from rq import Queue, Retry
-from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.job import JobStatus as RqStatus
-from rq.registry import (
-    CanceledJobRegistry,
-    DeferredJobRegistry,
-    ScheduledJobRegistry,
-    StartedJobRegistry,
-)
+from rq.rate_limit import RateLimitRegistry
 from rq.results import Result
-from rq.utils import as_text, now
+from rq.utils import now
 
 from jobs.connection import address_of, server_errors
-from jobs.errors import JobCancelledError, JobFailedError, JobNotFoundError, JobsError, WireError
+from jobs.errors import (
+    InvalidJobError,
+    JobCancelledError,
+    JobFailedError,
+    JobNotFoundError,
+    JobsError,
+    WireError,
+)
 from jobs.function import FUNCTION_NAME
 from jobs.generate_job import GenerateJob
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.names import queue_of
 from jobs.sampled_rows import SampledRows
-from jobs.scripts import CANCEL, PUSH
+from jobs.scripts import script
 from jobs.sighting import Sighting
 from jobs.wire import MsgpackSerializer
 
@@ -39,8 +41,18 @@ _STATUSES: dict[str, JobStatus] = {
 _DONE = [name for name, status in _STATUSES.items() if status is not JobStatus.RUNNING]
 
 
+class Pushed(enum.IntEnum):
+    """What became of a job that was pushed."""
+
+    STORED = 1
+    TAKEN = 0
+    """Its ID is another job's."""
+    FULL = -1
+    """There was no room left for it."""
+
+
 class RqQueue:
-    """Pushes, cancels and watches jobs.
+    """Pushes, cancels, deletes and watches jobs.
 
     A server that cannot be reached raises ServerUnavailableError from every method.
     """
@@ -49,26 +61,39 @@ class RqQueue:
         self._connection = connection
         self._options = options
         self._address = address_of(connection)
-        self._queue = Queue(name, connection=connection, serializer=MsgpackSerializer)
-        self._push = connection.register_script(PUSH)
-        self._cancel = connection.register_script(CANCEL)
+        self._name = name
+        self._push, self._cancel, self._delete = (
+            script(connection, name) for name in ("push", "cancel", "delete")
+        )
 
-    def push(self, jobs: Iterable[tuple[str, GenerateJob]]) -> list[str]:
-        """Stores and queues jobs in one round trip; returns the IDs that were taken already."""
-        job_ids = []
-        with server_errors(self._address), self._connection.pipeline(transaction=False) as pipe:
+    def push(self, jobs: Sequence[tuple[str, GenerateJob]]) -> dict[str, Pushed]:
+        """Stores and queues jobs, those of one tenant in one round trip and in their order.
+
+        Raises InvalidJobError for one whose payload is too large.
+        """
+        answers: dict[str, Pushed] = {}
+        for tenant in dict.fromkeys(job.tenant for _, job in jobs):
+            name = queue_of(self._name, tenant)
+            queue = Queue(name, connection=self._connection, serializer=MsgpackSerializer)
+            job_ids: list[str] = []
+            args: list[Any] = [name, self._options.max_queued or ""]
             for job_id, job in jobs:
-                job_ids.append(job_id)
-                self._push_one(job_id, job, pipe)
-            was_stored = pipe.execute()
-        return [job_id for job_id, stored in zip(job_ids, was_stored, strict=True) if not stored]
+                if job.tenant == tenant:
+                    job_ids.append(job_id)
+                    fields = _hash_fields(job_id, job, queue, self._options)
+                    deadline = "" if job.deadline_seconds is None else job.deadline_seconds
+                    args += (job_id, fields["created_at"], deadline, 2 * len(fields))
+                    args += (part for pair in fields.items() for part in pair)
+            with server_errors(self._address):
+                replies = self._push(*args)
+            answers |= zip(job_ids, map(Pushed, replies), strict=True)
+        return answers
 
-    def _push_one(self, job_id: str, job: GenerateJob, pipe: Any) -> None:
-        fields = _hash_fields(job_id, job, self._queue, self._options)
-        keys = [Job.key_for(job_id), self._queue.key, Queue.redis_queues_keys]
-        keys.append(_results_key(job_id))
-        flat = [part for pair in fields.items() for part in pair]
-        self._push(keys, [job_id, self._queue.key, fields["created_at"], *flat], client=pipe)
+    def num_queued(self, tenant: str | None) -> int:
+        """How many jobs of a tenant wait for a worker."""
+        with server_errors(self._address):
+            key = Queue.redis_queue_namespace_prefix + queue_of(self._name, tenant)
+            return int(self._connection.llen(key))
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is none."""
@@ -85,14 +110,28 @@ class RqQueue:
         does not count. Waiters see an entry of type STOPPED in the result stream.
         """
         with server_errors(self._address):
-            origin: Any = self._connection.hget(Job.key_for(job_id), "origin")
-            keys: list[Any] = _keys_to_cancel(job_id, as_text(origin or b""))
-            args: list[Any] = [job_id, int(time.time()), self._options.failure_ttl]
-            args += [RqStatus.CANCELED.value, Result.Type.STOPPED.value, *_DONE]
-            answer = self._cancel(keys, args)
-        if answer == -1:
-            raise JobNotFoundError(job_id)
+            answer = self._cancel(job_id, self._options.failure_ttl, *_DONE)
+            if answer == -1:
+                raise JobNotFoundError(job_id)
+            limit: Any = self._connection.hget(Job.key_for(job_id), "rate_limit_key")
+            if answer and limit:
+                RateLimitRegistry(limit.decode(), self._connection).cancel(job_id)
         return bool(answer)
+
+    def delete(self, job_ids: Sequence[str]) -> int:
+        """Deletes the jobs among these that are done, and returns how many were."""
+        with server_errors(self._address):
+            return int(self._delete(len(_DONE), *_DONE, *job_ids))
+
+    def replies(self, name: str, most: int, seconds: float) -> list[str]:
+        """Takes job IDs off a reply list; blocks for the first one, at most `seconds`."""
+        key = f"rowmill:replies:{name}"
+        with server_errors(self._address):
+            first: Any = self._connection.blpop([key], max(seconds, 0.001))
+            if first is None:
+                return []
+            more: Any = self._connection.lpop(key, most - 1) if most > 1 else None
+        return [job_id.decode() for job_id in (first[1], *(more or ()))]
 
     def look(self, job_ids: Iterable[str]) -> dict[str, Sighting]:
         """How the jobs are now, in one round trip."""
@@ -156,22 +195,12 @@ def _hash_fields(
         retry=Retry(max=retries) if retries else None,
     )
     rq_job.enqueued_at = now()
+    if len(rq_job.data) > options.max_payload_bytes:
+        limit = f"at most {options.max_payload_bytes} bytes (max_payload_bytes)"
+        raise InvalidJobError("payload", f"{len(rq_job.data)} bytes of job {job_id}", limit)
     # RQ leaves retries_left out for a job without retries, which means the worker's default.
-    return {**rq_job.to_dict(), "retries_left": retries, "num_samples": job.num_samples}
-
-
-def _keys_to_cancel(job_id: str, queue_name: str) -> list[str]:
-    # In the order of scripts.CANCEL; the last two hold jobs that plain RQ put off for later.
-    return [
-        Job.key_for(job_id),
-        Queue.redis_queue_namespace_prefix + queue_name,
-        _results_key(job_id),
-        CanceledJobRegistry.key_template.format(queue_name),
-        StartedJobRegistry.key_template.format(queue_name),
-        ExecutionRegistry.key_template.format(job_id),
-        DeferredJobRegistry.key_template.format(queue_name),
-        ScheduledJobRegistry.key_template.format(queue_name),
-    ]
+    fields = {**rq_job.to_dict(), "retries_left": retries, "num_samples": job.num_samples}
+    return fields if job.reply_to is None else {**fields, "reply_to": job.reply_to}
 
 
 def _results_key(job_id: str) -> str:

@@ -1,8 +1,8 @@
 """The batch worker: RQ's worker with many jobs at once, all in one continuous batch.
 
-Three threads. The step thread (the caller of `work`) claims jobs and keeps the engine stepping;
-the finalizer stores outcomes; the heartbeat extends leases, recovers what dead workers left, and
-tells which claims are lost. They share `Claims`, and the ledger's connection pool.
+The step thread (the caller of `work`) claims jobs and keeps the engine stepping; the finalizer
+stores outcomes; the heart extends leases, looks after the queues, and tells which claims are lost.
+They share `Claims`, and the connection pool.
 """
 
 from __future__ import annotations
@@ -25,64 +25,81 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from engine import Engine, RequestError
 from jobs import JobsError, MsgpackSerializer
+from worker.caretaker import Caretaker
+from worker.claim import Claim
 from worker.claims import Claims
 from worker.config import WorkerConfig
+from worker.doorbell import Doorbell
 from worker.finalizer import Finalizer
-from worker.ledger import Claim, Ledger
-from worker.translate import to_request
+from worker.follow_ups import FollowUps
+from worker.heart import Heart
+from worker.ledger import Ledger
+from worker.running import Running
+from worker.translate import to_job, to_request
 
 _IDLE_SECONDS = 1.0
 """Longest wait for a job: how late an idle worker notices a signal."""
 _CLAIM_SECONDS = 0.01
 """Shortest time between looks at an empty queue while rows are running."""
 _RECONNECT_SECONDS = 1.0
-_DRAIN_SECONDS = 60.0
+_STORE_SECONDS = 60.0
 _HASTY_SECONDS = 5.0
-_TIDY_SECONDS = 60.0
 
 log = logging.getLogger("rowmill.worker")
 
 
 class BatchWorker(BaseWorker):
-    """Runs jobs of one queue on one engine.
+    """Runs jobs of some queues on one engine.
 
-    SIGTERM or SIGINT: rows that run are finished and nothing new is taken. A second one: what is
-    unfinished goes back to the queue, and the worker ends.
+    SIGTERM or SIGINT: nothing new is taken, rows that run have `drain_seconds` to finish, and what
+    is unfinished then goes back to the queue. A second one: it goes back at once.
     """
 
     def __init__(self, engine: Engine, connection: redis.Redis, config: WorkerConfig) -> None:
-        super().__init__(
-            [config.queue], connection=connection, serializer=MsgpackSerializer, worker_ttl=60
-        )
+        queues = list(config.queues)
+        super().__init__(queues, connection=connection, serializer=MsgpackSerializer, worker_ttl=60)
         self._engine = engine
         self._config = config
         self._claims = Claims()
+        """All that are the worker's: from the claim until the outcome is stored."""
+        self._running = Running()
+        """Those among them whose requests are in the engine."""
+        self._follow_ups = FollowUps(connection, sends_webhooks=config.sends_webhooks)
         self._ledger = Ledger(
             connection,
-            config.queue,
+            queues,
             self.name,
+            self._follow_ups,
             lease=config.lease,
             worker_ttl=self.worker_ttl + 60,
             result_ttl=config.result_ttl,
             failure_ttl=config.failure_ttl,
             max_attempts=config.max_attempts,
+            max_payload_bytes=config.max_payload_bytes,
         )
         self._finalizer = Finalizer(self._ledger, self._claims)
-        self._running: dict[str, Claim] = {}
-        """The claims whose requests are in the engine, by execution ID."""
-        self._deadlines: dict[str, float] = {}
-        self._lost: queue.SimpleQueue[str] = queue.SimpleQueue()
-        """Execution IDs that hold their job no more, from the heartbeat."""
+        caretaker = Caretaker(
+            connection,
+            queues,
+            self.name,
+            self._follow_ups,
+            interval=config.heartbeat_interval,
+            failure_ttl=config.failure_ttl,
+            max_attempts=config.max_attempts,
+        )
+        self._heart = Heart(
+            self._ledger, caretaker, self._claims, self._publish, config.heartbeat_interval
+        )
+        self._doorbell = Doorbell(connection, queues)
         self._stops: queue.SimpleQueue[str] = queue.SimpleQueue()
         """Job IDs to stop, from RQ's command channel."""
         self._num_signals = 0
         self._next_claim = 0.0
         self._is_queue_empty = False
         """As of the last claim."""
-        self._is_done = threading.Event()
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
-        """Run until a signal, or with `burst` until the queue is empty.
+        """Run until a signal, or with `burst` until the queues are empty.
 
         Returns whether all went well; False where the engine failed and the worker had to stop, or
         outcomes could not be stored.
@@ -90,43 +107,33 @@ class BatchWorker(BaseWorker):
         self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
         self.set_state(WorkerStatus.IDLE)
-        self._finalizer.start()
-        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        heart.start()
+        for thread in (self._finalizer, self._follow_ups, self._heart, self._doorbell):
+            thread.start()
         is_well = False
         try:
-            self._loop(burst)
+            self._serve(burst)
+            self._drain()
             is_well = True
         except redis.RedisError:
             log.exception("lost the server while stopping; the leases run out by themselves")
         except Exception:
             log.exception("the engine failed; its jobs are tried again elsewhere")
-            self._claims.remove(self._running.values())  # the heartbeat must not extend them
-            self._ledger.expire(self._running.values())
+            claims = self._running.pop_all()
+            self._claims.remove(claims)  # the heart must not extend them
+            self._ledger.expire(claims)
         finally:
-            is_well = self._drain() and is_well
-            self._is_done.set()
-            heart.join(_HASTY_SECONDS)
+            is_well = self._store_outcomes() and is_well
+            self._heart.stop(_HASTY_SECONDS)
+            self._doorbell.stop()
             with contextlib.suppress(redis.RedisError):  # without a server there is no record
                 self._publish()
                 self.teardown()  # type: ignore[no-untyped-call]
         return is_well
 
-    def _drain(self) -> bool:
-        """Wait until all outcomes are stored, not for long after a second signal; tells if so."""
-        self._finalizer.close()
-        started = time.monotonic()
-        while not self._finalizer.join(_CLAIM_SECONDS):
-            patience = _HASTY_SECONDS if self._num_signals > 1 else _DRAIN_SECONDS
-            if time.monotonic() > started + patience:
-                log.error("%d outcomes could not be stored", len(self._claims))
-                return False
-        return True
-
-    def _loop(self, burst: bool) -> None:
+    def _serve(self, burst: bool) -> None:
         while self._num_signals == 0:
-            self._drop_lost()
             self._claim()
+            self._drop()
             if self._engine.has_work:
                 self._step()
             elif burst and self._is_queue_empty:
@@ -135,26 +142,46 @@ class BatchWorker(BaseWorker):
                 time.sleep(_CLAIM_SECONDS)
             else:
                 self._wait()
-        log.info("finishing %d running jobs; a second signal gives them back", len(self._running))
+
+    def _drain(self) -> None:
+        """Finish what runs, for as long as there is patience; then give the rest back."""
+        seconds = self._config.drain_seconds
+        if self._running:
+            log.info(
+                "finishing %d jobs for at most %g s; a second signal gives them back at once",
+                len(self._running),
+                seconds,
+            )
         self._shutdown_requested_date = utc_now()
         with contextlib.suppress(redis.RedisError):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
-        while self._engine.has_work:
-            if self._num_signals > 1:
-                self._give_back()
-                return
-            self._drop_lost()
+        give_up_at = time.monotonic() + seconds
+        while self._engine.has_work and self._num_signals < 2 and time.monotonic() < give_up_at:
             self._step()
+            self._drop()
+        if claims := self._running.pop_all():
+            log.warning("stopping now: %d unfinished jobs go back to the queue", len(claims))
+            self._ledger.give_back(claims)
+            self._claims.remove(claims)
+
+    def _store_outcomes(self) -> bool:
+        """Wait until all are stored, not for long after a second signal; tells if so."""
+        self._finalizer.close()
+        started = time.monotonic()
+        while not self._finalizer.join(_CLAIM_SECONDS):
+            patience = _HASTY_SECONDS if self._num_signals > 1 else _STORE_SECONDS
+            if time.monotonic() > started + patience:
+                log.error("%d outcomes could not be stored", len(self._claims))
+                return False
+        return True
 
     def _claim(self) -> None:
         """Take as many jobs as there are free rows; a bad one fails, and its neighbours run."""
-        if time.monotonic() < self._next_claim:
-            return
         num_free = self._engine.config.max_rows - self._engine.num_busy_rows
-        if num_free <= 0:
+        if num_free <= 0 or self._running.is_alone or time.monotonic() < self._next_claim:
             return
         try:
-            claims = self._ledger.claim(num_free)
+            claims = self._ledger.claim(num_free, is_idle=not self._running)
         except redis.RedisError as error:
             log.warning("can't claim jobs, will try again: %s", error)
             self._next_claim = time.monotonic() + _RECONNECT_SECONDS
@@ -168,7 +195,8 @@ class BatchWorker(BaseWorker):
 
     def _submit(self, claim: Claim) -> None:
         try:
-            self._engine.submit(to_request(claim))
+            job = to_job(claim, self._config.max_payload_bytes)
+            self._engine.submit(to_request(claim, job))
         except (JobsError, RequestError) as error:
             log.info("job %s fails: %s", claim.job_id, error)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
@@ -177,86 +205,44 @@ class BatchWorker(BaseWorker):
             log.exception("job %s can't be taken", claim.job_id)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
             return
-        self._running[claim.execution_id] = claim
-        if claim.timeout is not None:
-            self._deadlines[claim.execution_id] = time.monotonic() + claim.timeout
+        if claim.is_alone:
+            log.warning("job %s runs alone: its worker died in an earlier attempt", claim.job_id)
+        self._running.add(claim, job.deadline_seconds)
 
     def _step(self) -> None:
         for result in self._engine.step():
-            claim = self._forget(result.request_id)
+            claim = self._running.pop(result.request_id)
             if result.error is None:
                 self._finalizer.finish(claim, result)
             else:
                 self._finalizer.fail(claim, result.error)
-        self._stop_overdue()
 
-    def _stop_overdue(self) -> None:
-        now = time.monotonic()
-        for execution_id in [key for key, deadline in self._deadlines.items() if deadline < now]:
-            claim = self._forget(execution_id)
-            self._engine.cancel(execution_id)
-            reason = f"timeout: the job ran longer than its {claim.timeout:g} seconds"
-            self._finalizer.fail(claim, reason)
-
-    def _drop_lost(self) -> None:
-        """Take out of the batch what was cancelled, stopped, or given to another worker."""
-        while not self._lost.empty():
-            execution_id = self._lost.get()
+    def _drop(self) -> None:
+        """Take out of the batch what is cancelled, stopped, late, or given to another worker."""
+        while not self._heart.lost.empty():
+            execution_id = self._heart.lost.get()
             if execution_id in self._running:
-                claim = self._forget(execution_id)
                 self._engine.cancel(execution_id)
-                self._finalizer.fail(claim, "cancelled")  # fenced off; it only tidies up
+                self._finalizer.drop(self._running.pop(execution_id))
         while not self._stops.empty():
-            job_id = self._stops.get()
-            for claim in [claim for claim in self._running.values() if claim.job_id == job_id]:
-                self._forget(claim.execution_id)
+            for claim in self._running.pop_job(self._stops.get()):
                 self._engine.cancel(claim.execution_id)
                 self._finalizer.fail(claim, "stopped on request", status="stopped")
-
-    def _give_back(self) -> None:
-        claims = list(self._running.values())
-        log.warning("stopping now: %d unfinished jobs go back to the queue", len(claims))
-        self._ledger.give_back(claims)
-        self._claims.remove(claims)
-        self._running.clear()
-
-    def _forget(self, execution_id: str) -> Claim:
-        self._deadlines.pop(execution_id, None)
-        return self._running.pop(execution_id)
+        for claim, reason in self._running.pop_overdue():
+            self._engine.cancel(claim.execution_id)
+            self._finalizer.fail(claim, reason)
 
     def _wait(self) -> None:
-        """Sleep until the queue has a job, or for a moment."""
+        """Sleep until a queue has a job, or for a moment."""
         try:
             if is_suspended(self.connection):
                 time.sleep(_IDLE_SECONDS)
             else:
-                self._ledger.wait(_IDLE_SECONDS)
+                self._doorbell.wait(_IDLE_SECONDS)
                 self._next_claim = 0.0
         except redis.RedisError as error:
             log.warning("can't reach the server, will try again: %s", error)
             time.sleep(_RECONNECT_SECONDS)
-
-    def _beat(self) -> None:
-        """The heartbeat thread: leases, the worker's record, and what dead workers left."""
-        next_tidy = 0.0
-        while not self._is_done.wait(self._config.heartbeat_interval):
-            try:
-                if claims := self._claims.all():
-                    for execution_id in self._ledger.heartbeat(claims):
-                        self._lost.put(execution_id)
-                self._publish()
-                requeued, failed = self._ledger.recover()
-                if time.monotonic() > next_tidy:
-                    self._ledger.tidy()
-                    next_tidy = time.monotonic() + _TIDY_SECONDS
-            except redis.RedisError as error:
-                log.warning("heartbeat failed, will try again: %s", error)
-                continue
-            except Exception:  # a defect of ours; without this thread all leases would run out
-                log.exception("heartbeat failed, will try again")
-                continue
-            if requeued or failed:
-                log.warning("abandoned jobs: %d requeued, %d failed", len(requeued), len(failed))
 
     def _publish(self) -> None:
         """Keep the worker's record alive, with the engine's counts beside RQ's own fields."""
@@ -275,7 +261,8 @@ class BatchWorker(BaseWorker):
             # The ledger keeps the state, unless the record expired while this process was stopped.
             pipe.hsetnx(self.key, "state", "busy" if len(self._claims) else "idle")
             pipe.sadd(self.redis_workers_keys, self.key)
-            pipe.sadd(f"rq:workers:{self._config.queue}", self.key)
+            for name in self._config.queues:
+                pipe.sadd(f"rq:workers:{name}", self.key)
             pipe.execute()
 
     def _install_signal_handlers(self) -> None:

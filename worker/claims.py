@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from worker.ledger import Claim
+from worker.claim import Claim
 
 
 class Claims:

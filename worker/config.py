@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
+from jobs.job_options import MAX_PAYLOAD_BYTES
 from jobs.names import check_queue_name
 
 if TYPE_CHECKING:  # commands that run without torch read this file too
@@ -15,6 +16,7 @@ REDIS_VARIABLE = "ROWMILL_REDIS"
 
 _LONGEST_LEASE = 3600
 _LONGEST_BEAT = 10.0
+_LONGEST_DRAIN = 7 * 24 * 3600
 
 
 class ConfigError(Exception):
@@ -27,7 +29,8 @@ class WorkerConfig:
     """A checkpoint's folder, or `demo`."""
     redis_url: str
     engine: EngineConfig
-    queue: str = "rowmill"
+    queues: tuple[str, ...] = ("rowmill",)
+    """In order of priority: as long as one has jobs, none is taken from those after it."""
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
     dtype: str | None = None
@@ -41,12 +44,26 @@ class WorkerConfig:
     """Seconds for which a failure is kept, where the job does not say."""
     max_attempts: int = 3
     """How often a job may take its worker down before it fails, where the job does not say."""
+    drain_seconds: float = 25.0
+    """How long what runs may go on after SIGTERM, before it goes back to the queue; Kubernetes
+    kills after 30."""
+    sends_webhooks: bool = True
+    """Whether RQ's webhooks are sent: requests to URLs that producers choose."""
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    """Of a job as it is pushed, compressed or not; checked before it is transferred or read."""
 
     def __post_init__(self) -> None:
-        check_queue_name(self.queue)
+        if not self.queues or len(set(self.queues)) < len(self.queues):
+            raise ConfigError("queues must be at least one, and each once")
+        for queue in self.queues:
+            check_queue_name(queue)
         if not 1 <= self.lease <= _LONGEST_LEASE:
             raise ConfigError(f"lease must be from 1 to {_LONGEST_LEASE} s, not {self.lease:g}")
-        for name in ("result_ttl", "failure_ttl", "max_attempts"):
+        if not 0 <= self.drain_seconds <= _LONGEST_DRAIN:
+            raise ConfigError(
+                f"drain_seconds must be from 0 to {_LONGEST_DRAIN}, not {self.drain_seconds:g}"
+            )
+        for name in ("result_ttl", "failure_ttl", "max_attempts", "max_payload_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
 

@@ -10,8 +10,9 @@ import time
 import redis
 
 from engine import RequestResult
+from worker.claim import Claim, Outcome, Status
 from worker.claims import Claims
-from worker.ledger import Claim, Ledger, Outcome, Status
+from worker.ledger import Ledger
 from worker.translate import to_wire
 
 _AT_ONCE = 64
@@ -44,6 +45,10 @@ class Finalizer:
 
     def fail(self, claim: Claim, reason: str, status: Status = "failed") -> None:
         self._queue.put(Outcome(claim=claim, status=status, value=reason))
+
+    def drop(self, claim: Claim) -> None:
+        """Tidy up a claim whose job is somebody else's, or nobody's."""
+        self._queue.put(Outcome(claim=claim, status="lost"))
 
     def close(self) -> None:
         """Take no more outcomes; the thread ends once all are stored."""
@@ -79,11 +84,11 @@ class Finalizer:
                 continue
             refused = []
             for outcome, answer in zip(outcomes, answers, strict=True):
-                if isinstance(answer, redis.ResponseError) and outcome.status == "finished":
-                    refused.append(_refused(outcome.claim, answer))
+                if isinstance(answer, str) and outcome.status == "finished":
+                    refused.append(_failed(outcome.claim, f"the server refused the rows: {answer}"))
                     continue
-                if isinstance(answer, redis.ResponseError):
-                    log.error("job %s: the server refuses %s", outcome.claim.job_id, answer)
+                if isinstance(answer, str):
+                    log.error("job %s: the server refuses: %s", outcome.claim.job_id, answer)
                 elif not answer:
                     log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
                 self._claims.remove([outcome.claim])
@@ -98,10 +103,10 @@ def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
         rows = to_wire(result)
     except Exception as error:  # a defect of ours that this job brings out
         log.exception("job %s: its rows can't be written", claim.job_id)
-        return Outcome(claim=claim, status="failed", value=f"{type(error).__name__}: {error}")
+        return _failed(claim, f"{type(error).__name__}: {error}")
     if len(rows) > _MOST_BYTES:
         reason = f"num_samples: the rows take {len(rows)} bytes, of at most {_MOST_BYTES}"
-        return Outcome(claim=claim, status="failed", value=reason)
+        return _failed(claim, reason)
     return Outcome(claim=claim, status="finished", value=rows)
 
 
@@ -109,6 +114,5 @@ def _claim_of(item: tuple[Claim, RequestResult] | Outcome) -> Claim:
     return item.claim if isinstance(item, Outcome) else item[0]
 
 
-def _refused(claim: Claim, error: redis.ResponseError) -> Outcome:
-    reason = f"the server did not take the rows: {error}"
+def _failed(claim: Claim, reason: str) -> Outcome:
     return Outcome(claim=claim, status="failed", value=reason)

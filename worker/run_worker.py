@@ -41,10 +41,10 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(
-            "worker %s serves %s on queue %r at %s: %d rows, %d tokens of KV cache",
+            "worker %s serves %s on queue %s at %s: %d rows, %d tokens of KV cache",
             worker.name,
             config.model,
-            config.queue,
+            ", ".join(config.queues),
             address,
             config.engine.max_rows,
             engine.kv_budget_tokens,

@@ -17,30 +17,39 @@ from jobs import (
 )
 from jobs.sampled_rows import Row
 from jobs.wire import MsgpackSerializer
-from worker.ledger import Claim
-
-_MAX_PAYLOAD_BYTES = 16 * 2**20
-"""A prompt of a million tokens takes 4 MiB; what inflates beyond this is no job."""
+from worker.claim import Claim
 
 
-def to_request(claim: Claim) -> Request:
-    """The request that a claim asks for; its ID is the execution's.
+def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
+    """The job that was claimed.
 
-    Raises WireError for a payload that is not Rowmill's format, InvalidJobError for a job that is
-    not for us or has a bad field, RequestError for a field that no engine takes.
+    Raises WireError for a payload that is not Rowmill's format or inflates to more bytes than
+    allowed, InvalidJobError for a job that is not for us or has a bad field.
     """
-    if claim.extras:
+    if claim.callbacks:
         raise InvalidJobError(
-            claim.extras[0],
+            claim.callbacks[0],
             "a job that carries it",
-            "left out: Rowmill runs no code that comes with a job, and repeats give the same rows",
+            "left out: Rowmill runs no code that comes with a job",
         )
-    function, instance, args, kwargs = _call(claim.payload)
+    function, instance, args, kwargs = _call(claim.payload, max_payload_bytes)
     if function != FUNCTION_NAME or instance is not None or args:
         raise InvalidJobError(
             "function", repr(function)[:80], f"{FUNCTION_NAME!r} with keyword arguments only"
         )
     job = GenerateJob.parse(kwargs)
+    if job.tenant is not None and claim.queue.partition("@")[2] != job.tenant:
+        raise InvalidJobError(
+            "tenant", f"{job.tenant!r} on queue {claim.queue!r}", "of the queue named queue@tenant"
+        )
+    return job
+
+
+def to_request(claim: Claim, job: GenerateJob) -> Request:
+    """The request that a job asks for; its ID is the execution's.
+
+    Raises RequestError for a field that no engine takes.
+    """
     params = SamplingParams(
         max_tokens=job.max_tokens,
         temperature=job.temperature,
@@ -77,16 +86,16 @@ def _provenance(provenance: engine.Provenance) -> Provenance:
     return Provenance.model_validate(dataclasses.asdict(provenance))
 
 
-def _call(payload: bytes) -> tuple[object, object, object, object]:
+def _call(payload: bytes, max_payload_bytes: int) -> tuple[object, object, object, object]:
     """The four parts of RQ's `data` field: function name, instance, arguments, keywords."""
     inflater = zlib.decompressobj()
     try:
-        data = inflater.decompress(payload, _MAX_PAYLOAD_BYTES)
+        data = inflater.decompress(payload, max_payload_bytes)
     except zlib.error:
         data = payload  # RQ also reads what is not compressed
     else:  # after an error this is no tail of ours
         if inflater.unconsumed_tail:
-            raise WireError(f"the payload inflates to more than {_MAX_PAYLOAD_BYTES} bytes")
+            raise WireError(f"the payload inflates to more than {max_payload_bytes} bytes")
     call = MsgpackSerializer.loads(data)
     if not isinstance(call, list | tuple) or len(call) != 4:
         raise WireError("the payload is not a call of four parts")

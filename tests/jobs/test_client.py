@@ -21,7 +21,7 @@ from jobs import (
     ServerUnavailableError,
     generate,
 )
-from jobs.scripts import PUSH
+from jobs.scripts import script
 from tests.jobs.rq_worker import fail, fetch, finish, start
 
 QUEUE = "rq:queue:rowmill"
@@ -146,10 +146,8 @@ def test_a_push_that_is_sent_twice_counts_once(client: Client, connection: redis
     client.submit(job_id="a", prompt_tokens=[1])
     fields = _hash(connection, "a")
     again = [part for pair in fields.items() for part in pair]
-    keys = ["rq:job:a", QUEUE, "rq:queues", "rq:results:a"]
-
-    push = connection.register_script(PUSH)
-    assert push(keys, ["a", QUEUE, fields[b"created_at"], *again]) == 1
+    push = script(connection, "push")
+    assert push("rowmill", "", "a", fields[b"created_at"], "", len(again), *again) == [1]
     assert _ids(connection) == ["a"]
 
 

@@ -11,6 +11,7 @@ ERRORS = [
     jobs.InvalidJobError("seed", "-1", "an integer from 0"),
     jobs.WireError("not msgpack"),
     jobs.ServerUnavailableError("localhost:6379", "refused"),
+    jobs.QueueFullError("rowmill", 10, ("a",)),
     jobs.JobExistsError(("a", "b")),
     jobs.JobNotFoundError("a"),
     jobs.JobFailedError("a", "out of memory"),

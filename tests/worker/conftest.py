@@ -15,10 +15,14 @@ import redis
 
 from jobs import Client, MsgpackSerializer, Row, SampledRows
 from jobs.connection import open_connection
+from worker.caretaker import Caretaker
+from worker.claim import Claim, Outcome
 from worker.embedded import embedded_server
-from worker.ledger import Claim, Ledger, Outcome
+from worker.follow_ups import FollowUps
+from worker.ledger import Ledger
 
-MakeLedger = Callable[[str], Ledger]
+MakeLedger = Callable[..., Ledger]
+MakeCaretaker = Callable[[str], Caretaker]
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +52,36 @@ def client(url: str, connection: redis.Redis, queue: str) -> Iterator[Client]:
 
 @pytest.fixture
 def make_ledger(connection: redis.Redis, queue: str) -> MakeLedger:
-    """The ledger of a worker by its name."""
+    """The ledger of a worker by its name, on the test's queue unless others are named."""
 
-    def make(worker: str) -> Ledger:
+    def make(worker: str, *queues: str) -> Ledger:
         return Ledger(
             connection,
-            queue,
+            queues or (queue,),
             worker,
+            FollowUps(connection),
             lease=60,
             worker_ttl=60,
             result_ttl=60,
+            failure_ttl=60,
+            max_attempts=3,
+            max_payload_bytes=100_000,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_caretaker(connection: redis.Redis, queue: str) -> MakeCaretaker:
+    """The caretaker of a worker by its name."""
+
+    def make(worker: str) -> Caretaker:
+        return Caretaker(
+            connection,
+            (queue,),
+            worker,
+            FollowUps(connection),
+            interval=1,
             failure_ttl=60,
             max_attempts=3,
         )

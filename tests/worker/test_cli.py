@@ -161,7 +161,9 @@ def test_rows_are_lines_in_the_order_given_with_their_text(
     for job_id in ("c", "a", "b"):
         client.submit(prompt_tokens=[1], job_id=job_id)
     ledger = make_ledger("w1")
-    ledger.finish([finished(claim, *claim.job_id.encode()) for claim in ledger.claim(3)])
+    ledger.finish(
+        [finished(claim, *claim.job_id.encode()) for claim in ledger.claim(3, is_idle=True)]
+    )
 
     row = {"tokens": [98], "masks": [1], "finish_reason": "stop"}
     unknown = {"reproducible": False, "provenance": None}
@@ -189,7 +191,7 @@ def test_rows_come_with_what_is_needed_to_repeat_them(
         "versions": {"torch": "2.13.0"},
     }
     rows = SampledRows(rows=(), provenance=Provenance.model_validate(provenance))
-    (claim,) = ledger.claim(1)
+    (claim,) = ledger.claim(1, is_idle=True)
     value = MsgpackSerializer.dumps(rows)
     ledger.finish([Outcome(claim=claim, status="finished", value=value)])
 
@@ -203,7 +205,7 @@ def test_the_exit_code_tells_of_the_first_job_without_rows(
     for job_id in ("good", "bad", "cancelled", "waiting"):
         client.submit(prompt_tokens=[1], job_id=job_id)
     ledger = make_ledger("w1")
-    good, bad = ledger.claim(2)
+    good, bad = ledger.claim(2, is_idle=True)
     ledger.finish([finished(good, 1), Outcome(claim=bad, status="failed", value="too bad")])
     client.cancel("cancelled")
 

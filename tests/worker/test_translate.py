@@ -12,11 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine import Engine, RequestError, RequestResult, RowResult
+from engine import Engine, Request, RequestError, RequestResult, RowResult
 from engine.models import load_model
 from jobs import FUNCTION_NAME, InvalidJobError, MsgpackSerializer, WireError
-from worker.ledger import Claim
-from worker.translate import to_request, to_wire
+from jobs.job_options import MAX_PAYLOAD_BYTES
+from worker.claim import Claim
+from worker.translate import to_job, to_request, to_wire
 
 FIELDS: dict[str, Any] = {
     "prompt_tokens": [1, 2, 3],
@@ -36,15 +37,23 @@ wire_values = st.recursive(
 )
 
 
-def claim(payload: bytes, *extras: str) -> Claim:
+def claim(payload: bytes, *callbacks: str, queue: str = "rowmill") -> Claim:
     return Claim(
+        queue=queue,
         job_id="job",
         execution_id="execution",
         payload=payload,
         timeout=None,
-        extras=extras,
+        deadline=None,
+        created_at=None,
         claimed_at=0.0,
+        is_alone=False,
+        callbacks=callbacks,
     )
+
+
+def read(claimed: Claim) -> Request:
+    return to_request(claimed, to_job(claimed, MAX_PAYLOAD_BYTES))
 
 
 def call(function: object = FUNCTION_NAME, *, args: object = (), kwargs: object = None) -> bytes:
@@ -55,7 +64,7 @@ def call(function: object = FUNCTION_NAME, *, args: object = (), kwargs: object 
 
 @pytest.mark.parametrize("payload", [call(), zlib.compress(call())], ids=["plain", "compressed"])
 def test_every_field_of_a_job_reaches_the_engine(payload: bytes) -> None:
-    request = to_request(claim(payload))
+    request = read(claim(payload))
 
     assert request.id == "execution"
     for name in FIELDS:
@@ -65,7 +74,7 @@ def test_every_field_of_a_job_reaches_the_engine(payload: bytes) -> None:
 
 
 def test_what_a_job_leaves_out_is_the_engines_default() -> None:
-    request = to_request(claim(call(kwargs={"prompt_tokens": [1]})))
+    request = read(claim(call(kwargs={"prompt_tokens": [1]})))
 
     assert (request.num_samples, request.params.seed, request.params.temperature) == (1, 0, 1.0)
     assert request.params.max_tokens is None and request.params.top_k is None
@@ -86,14 +95,14 @@ def test_what_a_job_leaves_out_is_the_engines_default() -> None:
 )
 def test_what_is_not_rowmills_format_is_a_wire_error(payload: bytes, reason: str) -> None:
     with pytest.raises(WireError, match=reason):
-        to_request(claim(payload))
+        read(claim(payload))
 
 
-@pytest.mark.parametrize("extra", ["success_callback", "repeat"])
-def test_a_job_that_brings_code_or_repeats_is_refused_by_that_name(extra: str) -> None:
+@pytest.mark.parametrize("callback", ["success_callback", "stopped_callback"])
+def test_a_job_that_brings_code_is_refused_by_that_name(callback: str) -> None:
     with pytest.raises(InvalidJobError) as caught:
-        to_request(claim(call(), extra))
-    assert caught.value.field == extra
+        read(claim(call(), callback))
+    assert caught.value.field == callback
 
 
 @pytest.mark.parametrize(
@@ -108,13 +117,23 @@ def test_a_job_that_brings_code_or_repeats_is_refused_by_that_name(extra: str) -
 )
 def test_only_our_function_with_keywords_is_taken(payload: bytes) -> None:
     with pytest.raises(InvalidJobError) as caught:
-        to_request(claim(payload))
+        read(claim(payload))
     assert caught.value.field == "function"
+
+
+def test_a_tenant_s_job_stands_in_the_tenant_s_queue() -> None:
+    payload = call(kwargs={**FIELDS, "tenant": "acme"})
+
+    assert read(claim(payload, queue="rowmill@acme")).num_samples == 4
+    for queue in ("rowmill", "rowmill@other"):
+        with pytest.raises(InvalidJobError) as caught:
+            read(claim(payload, queue=queue))
+        assert caught.value.field == "tenant"
 
 
 def test_a_bad_field_is_named() -> None:
     with pytest.raises(InvalidJobError) as caught:
-        to_request(claim(call(kwargs={**FIELDS, "temperature": float("nan")})))
+        read(claim(call(kwargs={**FIELDS, "temperature": float("nan")})))
     assert caught.value.field == "temperature"
 
 
@@ -124,7 +143,7 @@ def test_a_bad_field_is_named() -> None:
 def test_no_bytes_raise_anything_else(payload: bytes) -> None:
     for data in (payload, zlib.compress(payload)):
         with contextlib.suppress(WireError, InvalidJobError, RequestError):
-            to_request(claim(data))
+            read(claim(data))
 
 
 @given(
@@ -135,7 +154,7 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
 def test_no_call_raises_anything_else(function: object, args: object, fields: object) -> None:
     payload = MsgpackSerializer.dumps([function, None, args, fields])
     with contextlib.suppress(WireError, InvalidJobError, RequestError):
-        to_request(claim(payload))
+        read(claim(payload))
 
 
 def test_rows_keep_their_order_masks_reasons_and_provenance_on_the_wire() -> None:
@@ -146,16 +165,16 @@ def test_rows_keep_their_order_masks_reasons_and_provenance_on_the_wire() -> Non
     ]
 
     result = RequestResult(request_id="execution", rows=rows, provenance=provenance)
-    read = MsgpackSerializer.loads(to_wire(result))
+    rows_read = MsgpackSerializer.loads(to_wire(result))
 
-    assert [(list(row.tokens), list(row.masks), row.finish_reason) for row in read.rows] == [
+    assert [(list(row.tokens), list(row.masks), row.finish_reason) for row in rows_read.rows] == [
         (row.tokens, row.masks, row.finish_reason) for row in rows
     ]
-    assert read.provenance.model_dump() == dataclasses.asdict(provenance)
-    assert read.reproducible == result.reproducible == provenance.reproducible
+    assert rows_read.provenance.model_dump() == dataclasses.asdict(provenance)
+    assert rows_read.reproducible == result.reproducible == provenance.reproducible
 
 
 def test_rows_of_unknown_provenance_are_not_called_reproducible() -> None:
     result = RequestResult("execution", [RowResult([7], [1], "stop")])
-    read = MsgpackSerializer.loads(to_wire(result))
-    assert read.provenance is None and not read.reproducible
+    rows_read = MsgpackSerializer.loads(to_wire(result))
+    assert rows_read.provenance is None and not rows_read.reproducible

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import Data, Queue, Redis, Threads
+from jobs.job_options import MAX_PAYLOAD_BYTES
+from worker.cli.options import Data, Redis, Threads
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -25,7 +26,13 @@ def worker(
     model: Annotated[str, typer.Option(help="Checkpoint folder, or demo.")] = "demo",
     redis: Redis = None,
     data: Data = None,
-    queue: Queue = "rowmill",
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its name; several, in order of priority: --queue urgent --queue rowmill.",
+            show_default="rowmill",
+        ),
+    ] = None,
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows that run at once.")] = 64,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")
@@ -47,14 +54,26 @@ def worker(
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds until a silent worker counts as dead.")
     ] = 15.0,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="For what runs after SIGTERM; the rest is given back.")
+    ] = 25.0,
+    max_payload_bytes: Annotated[
+        int, typer.Option(min=1, help="Most bytes of a job, compressed or not.")
+    ] = MAX_PAYLOAD_BYTES,
+    max_attempts: Annotated[
+        int, typer.Option(min=1, help="How often a job may take its worker down.")
+    ] = 3,
+    webhooks: Annotated[
+        bool, typer.Option(help="Whether to send jobs' RQ webhooks, to URLs that producers choose.")
+    ] = True,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
     stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the jobs of a queue.
 
-    SIGTERM or Ctrl+C finishes what runs and takes nothing more; a second one puts what is
-    unfinished back on the queue.
+    SIGTERM or Ctrl+C takes nothing more and finishes what runs, for --drain-seconds at most; what
+    is unfinished then, or at a second signal, goes back to the head of the queue.
     """
     with reported_errors(), contextlib.ExitStack() as stack:
         from engine import EngineConfig, EngineError
@@ -72,11 +91,15 @@ def worker(
         config = WorkerConfig(
             model=model,
             redis_url=url,
-            queue=queue,
+            queues=tuple(queue or ["rowmill"]),
             device=device,
             dtype=dtype,
             num_threads=threads,
             lease=lease,
+            drain_seconds=drain_seconds,
+            max_payload_bytes=max_payload_bytes,
+            max_attempts=max_attempts,
+            sends_webhooks=webhooks,
             engine=EngineConfig(
                 max_rows=max_rows,
                 kv_budget_tokens=kv_budget_tokens,

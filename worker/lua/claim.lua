@@ -1,60 +1,137 @@
--- Take jobs from the head of the queue until their rows fill the room.
--- KEYS: queue, wip, failed registry
--- ARGV: worker, execution ID prefix, rows wanted, lease in seconds, time as text, worker TTL,
---       attempts for a job that names none, default failure TTL, and as RQ stores it the reason for
---       refusing an ID
--- Returns a list of {job ID, execution ID, time, fields as in HMGET below}.
-local queue, wip, failed_registry = KEYS[1], KEYS[2], KEYS[3]
+-- Take jobs from queues, in their order, until the jobs' rows fill the room.
+-- ARGV: worker, prefix of execution IDs, rows wanted, lease in seconds, time as text, worker TTL,
+--       attempts for a job that names none, default failure TTL, most bytes of a payload,
+--       1 if the worker runs nothing, prefix of a claim whose answer was lost or '',
+--       as RQ stores them the reasons to refuse an ID, a payload, a late job and broken keys,
+--       then the queues
+-- Returns {whether what was taken must run alone, claims}; a claim is
+-- {queue, job ID, execution ID, time, lengths of the names of three callbacks, and its fields data,
+-- timeout, deadline and created_at}.
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
-local lease_ttl = math.ceil(lease) + 60
+local default_failure_ttl, max_payload, is_idle = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
+local lost_prefix = ARGV[11]
+local BAD_ID, TOO_LARGE, TOO_LATE, BROKEN = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+local FIRST_QUEUE = 16
+local SHORT_FIELDS = {'num_samples', 'attempts', 'timeout', 'deadline', 'created_at'}
+local MOST_LOOKS = 1000  -- the server serves nobody else meanwhile
 local executions = 'rq:worker:' .. worker .. ':executions'
+local lease_ttl = math.ceil(lease) + MARGIN
 local now = clock()
-local claimed, rows = {}, 0
+local claimed, rows, num_bytes, is_alone, is_blocked = {}, 0, 0, false, false
 
--- RQ's readers break on other IDs than theirs, so the job fails here and no worker sees it.
-local function refuse(job_id)
-  local ttl = ttl_of(job_id, 'failure_ttl', ARGV[8])
-  redis.call('HSET', job_key(job_id), 'status', 'failed', 'ended_at', now_text)
-  record_result(job_id, ttl, {'type', 2, 'worker_name', worker, 'exc_string', ARGV[9]})
-  expire_job(job_id, ttl)
-  if not job_id:find('[\128-\255]') then register(failed_registry, job_id, ttl) end
+local function refuse(queue, job_id, reason)
+  conclude(queue, job_id, {status = 'failed', value = reason, worker = worker,
+    default_ttl = default_failure_ttl, now_text = now_text})
+  -- RQ's readers break on bytes that are no text.
+  if job_id:find('[\128-\255]') then redis.call('ZREM', 'rq:failed:' .. queue, job_id) end
 end
 
-if redis.call('EXISTS', 'rq:suspended') == 1 then return claimed end
-
-while rows < rows_wanted do
-  local job_id = redis.call('LPOP', queue)
-  if not job_id then break end
+local function register(queue, job_id, attempts)
   local key = job_key(job_id)
-  -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
-  -- pcall: what stands under its key may be no job at all.
-  local is_queued = redis.pcall('HGET', key, 'status') == 'queued'
-  if is_queued and not job_id:find('^[%w_-]+$') then
-    refuse(job_id)
-  elseif is_queued then
-    local execution_id = prefix .. '-' .. #claimed
-    local composite = job_id .. ':' .. execution_id
-    redis.call('ZADD', wip, lease_end(now, lease, #claimed), composite)
-    redis.call('HSET', 'rq:execution:' .. composite, 'id', execution_id, 'job_id', job_id,
-      'created_at', now, 'last_heartbeat', now, 'worker_name', worker)
-    redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
-    redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)
-    redis.call('EXPIRE', 'rq:executions:' .. job_id, lease_ttl)
-    redis.call('SADD', executions, composite)
-    redis.call('HSETNX', key, 'retries_left', default_attempts - 1)
-    redis.call('HSET', key, 'status', 'started', 'started_at', now_text, 'ended_at', '',
-      'last_heartbeat', now_text, 'worker_name', worker)
-    redis.call('PERSIST', key)
-    local fields = redis.call('HMGET', key, 'num_samples', 'data', 'timeout',
-      'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'repeats_left')
-    rows = rows + math.max(tonumber(fields[1] or 1) or 1, 1)
-    claimed[#claimed + 1] = {job_id, execution_id, string.format('%.6f', now),
-      unpack(fields, 2, 7)}
+  local execution_id = prefix .. '-' .. #claimed
+  local composite = job_id .. ':' .. execution_id
+  redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)
+  redis.call('EXPIRE', 'rq:executions:' .. job_id, lease_ttl)
+  redis.call('HSET', 'rq:execution:' .. composite, 'id', execution_id, 'job_id', job_id,
+    'created_at', now, 'last_heartbeat', now, 'worker_name', worker, 'queue', queue)
+  redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
+  redis.call('ZADD', wip_of(queue), lease_score(now, lease, #claimed), composite)
+  redis.call('SADD', executions, composite)
+  -- Counted before it runs: no crash can lose the count.
+  redis.call('HSET', key, 'attempts', attempts + 1)
+  redis.call('HSETNX', key, 'retries_left', default_attempts - 1)
+  redis.call('HSET', key, 'status', 'started', 'started_at', now_text, 'ended_at', '',
+    'last_heartbeat', now_text, 'worker_name', worker)
+  redis.call('PERSIST', key)
+  return {queue, job_id, execution_id, string.format('%.6f', now),
+    redis.call('HSTRLEN', key, 'success_callback_name'),
+    redis.call('HSTRLEN', key, 'failure_callback_name'),
+    redis.call('HSTRLEN', key, 'stopped_callback_name'),
+    unpack(redis.call('HMGET', key, 'data', 'timeout', 'deadline', 'created_at'))}
+end
+
+-- Producers may write anything into these: numbers outside these bounds are taken as the default.
+local function bounded(text, least, most, default)
+  local number = tonumber(text or default)
+  return number and number >= least and number <= most and math.floor(number) or default
+end
+
+-- Take the first job of a queue, or leave it there where it has to run alone and can't now.
+local function take(queue, job_id)
+  local key = job_key(job_id)
+  if #job_id > 128 or not job_id:find('^[%w_-]+$') then return refuse(queue, job_id, BAD_ID) end
+  local its_bytes = redis.call('HSTRLEN', key, 'data')
+  if its_bytes > max_payload then return refuse(queue, job_id, TOO_LARGE) end
+  for _, field in ipairs(SHORT_FIELDS) do
+    if redis.call('HSTRLEN', key, field) > 64 then return refuse(queue, job_id, BROKEN) end
+  end
+  local fields = redis.call('HMGET', key, 'num_samples', 'attempts', 'deadline')
+  if (tonumber(fields[3] or '') or now) < now then return refuse(queue, job_id, TOO_LATE) end
+  -- An attempt before this one took its worker down, perhaps by this job: it runs alone.
+  local attempts = bounded(fields[2], 0, 2^31, 0)
+  is_alone = attempts > 0
+  if is_alone and not (is_idle and #claimed == 0) then
+    is_alone, is_blocked = false, true
+    redis.call('LPUSH', list_of(queue), job_id)
+    return
+  end
+  claimed[#claimed + 1] = register(queue, job_id, attempts)
+  local its_rows = bounded(fields[1], 1, 65535, 1)
+  rows, num_bytes = rows + its_rows, num_bytes + its_bytes
+  if redis.call('EXISTS', 'rowmill:turns:' .. base_of(queue)) == 1 then
+    redis.call('ZINCRBY', 'rowmill:turns:' .. base_of(queue), its_rows, queue)
+  end
+end
+
+-- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows.
+local function next_of(base)
+  local turns = 'rowmill:turns:' .. base
+  if redis.call('EXISTS', turns) == 1 then
+    if redis.call('LLEN', list_of(base)) > 0 then enter_turns(base) end
+    while true do
+      local queue = redis.call('ZRANGE', turns, 0, 0)[1]
+      if not queue then break end
+      if redis.call('LLEN', list_of(queue)) > 0 then return queue end
+      redis.call('ZREM', turns, queue)
+    end
+  end
+  if redis.call('LLEN', list_of(base)) > 0 then return base end
+  redis.call('DEL', 'rowmill:bell:' .. base)
+end
+
+local function give_back_lost_claim()
+  for _, composite in ipairs(redis.call('SMEMBERS', executions)) do
+    local job_id, execution_id = composite:match('^(.*):([^:]*)$')
+    if job_id and execution_id:sub(1, #lost_prefix) == lost_prefix then
+      local queue = redis.call('HGET', 'rq:execution:' .. composite, 'queue')
+      if queue then give_back(queue, worker, job_id, execution_id, now_text) end
+    end
+  end
+end
+
+if lost_prefix ~= '' then give_back_lost_claim() end
+if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, claimed} end
+
+local looks = 0
+for i = FIRST_QUEUE, #ARGV do
+  while rows < rows_wanted and num_bytes < max_payload and looks < MOST_LOOKS
+    and not is_alone and not is_blocked do
+    local queue = next_of(ARGV[i])
+    if not queue then break end
+    local job_id = redis.call('LPOP', list_of(queue))
+    looks = looks + 1
+    -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
+    -- pcall: what stands under its keys may be anything.
+    if redis.pcall('HGET', job_key(job_id), 'status') == 'queued'
+      and not pcall(take, queue, job_id) then
+      redis.call('DEL', 'rq:executions:' .. job_id, 'rq:results:' .. job_id)
+      pcall(refuse, queue, job_id, BROKEN)
+    end
   end
 end
 if #claimed > 0 then
   redis.call('EXPIRE', executions, worker_ttl)
   set_state(worker, 'busy')
 end
-return claimed
+return {is_alone and 1 or 0, claimed}

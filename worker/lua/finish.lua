@@ -1,35 +1,54 @@
--- Store a job's outcome, if this execution still holds it.
--- KEYS: wip, registry of the outcome (finished or failed)
--- ARGV: worker, job ID, execution ID, status, result type of RQ, result field, result value,
---       time as text, field of the TTL, default TTL, time of the claim
--- Returns {whether it took effect, whether RQ has more to do: dependents, webhooks, rate limits}.
-local wip, registry = KEYS[1], KEYS[2]
-local worker, job_id, execution_id, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local composite = job_id .. ':' .. execution_id
-local key = job_key(job_id)
-local is_ours = holds(wip, composite) and redis.call('HGET', key, 'status') == 'started'
-forget_execution(wip, worker, job_id, execution_id)
-if not is_ours then return {0, 0} end
+-- Store outcomes of jobs: each counts only if its execution still holds the job.
+-- ARGV: worker, time as text, default result TTL, default failure TTL, then for each outcome
+--       queue, job ID, execution ID, time of the claim, status, value as RQ stores it.
+--       The status 'lost' brings no outcome: what is left of the execution goes.
+-- Returns for each 0: it came late and was dropped, 1: it counts, 2: it does, and RQ has more to
+-- do, or the server's reason for not taking it.
+local worker, now_text, result_ttl, failure_ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local counts, answers = {finished = 0, failed = 0, stopped = 0, late = 0}, {}
+local seconds, now = 0, clock()
 
-local now = clock()
-local ttl = ttl_of(job_id, ARGV[9], ARGV[10])
-local more = redis.call('EXISTS', key .. ':dependents') == 1
-  or redis.call('HEXISTS', key, 'webhooks') == 1
-  or redis.call('HEXISTS', key, 'rate_limit_key') == 1
-redis.call('HSET', key, 'status', status, 'ended_at', ARGV[8], 'last_heartbeat', ARGV[8])
-if ttl == 0 and not more then
-  redis.call('DEL', key, key .. ':dependencies', 'rq:results:' .. job_id,
-    'rq:executions:' .. job_id)
-else
-  record_result(job_id, ttl, {'type', ARGV[5], 'worker_name', worker, ARGV[6], ARGV[7],
-    'execution_id', execution_id, 'execution_started_at', ARGV[11], 'execution_ended_at', now})
-  register(registry, job_id, ttl)
-  expire_job(job_id, ttl)
+-- Whether this very outcome is stored already: then the answer to it was lost on its way.
+local function is_stored(job_id, execution_id)
+  local last = redis.call('XREVRANGE', 'rq:results:' .. job_id, '+', '-', 'COUNT', 1)[1]
+  for i = 1, last and #last[2] or 0, 2 do
+    if last[2][i] == 'execution_id' then return last[2][i + 1] == execution_id end
+  end
+  return false
 end
-local worker_key = 'rq:worker:' .. worker
-if redis.call('EXISTS', worker_key) == 1 then
-  local count = status == 'finished' and 'successful_job_count' or 'failed_job_count'
-  redis.call('HINCRBY', worker_key, count, 1)
-  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', now - tonumber(ARGV[11]))
+
+local function finish(queue, job_id, execution_id, claimed_at, status, value)
+  local is_ours = holds(queue, job_id, execution_id)
+  if status ~= 'lost' and not is_ours and is_stored(job_id, execution_id) then return 1 end
+  local more = false
+  if status ~= 'lost' and is_ours then
+    more = conclude(queue, job_id, {status = status, value = value, worker = worker,
+      default_ttl = status == 'finished' and result_ttl or failure_ttl,
+      now_text = now_text, id = execution_id, claimed_at = claimed_at})
+    seconds = seconds + now - tonumber(claimed_at)
+  end
+  forget_execution(queue, worker, job_id, execution_id)
+  if status == 'lost' then return 1 end
+  local kind = is_ours and status or 'late'
+  counts[kind] = counts[kind] + 1
+  return is_ours and (more and 2 or 1) or 0
 end
-return {1, more and 1 or 0}
+
+for i = 5, #ARGV, 6 do
+  -- pcall: what a producer put under a job's keys may be anything, and harms that job alone.
+  local is_well, answer = pcall(finish, unpack(ARGV, i, i + 5))
+  if not is_well then
+    answer = type(answer) == 'table' and answer.err or tostring(answer)
+  end
+  answers[#answers + 1] = answer
+end
+
+local record = 'rq:worker:' .. worker
+if redis.call('EXISTS', record) == 1 then
+  redis.call('HINCRBY', record, 'successful_job_count', counts.finished)
+  redis.call('HINCRBY', record, 'failed_job_count', counts.failed + counts.stopped)
+  redis.call('HINCRBY', record, 'late_results', counts.late)
+  redis.call('HINCRBYFLOAT', record, 'total_working_time', seconds)
+end
+rest_if_idle(worker)
+return answers

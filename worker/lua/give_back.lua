@@ -1,12 +1,12 @@
--- Give a job up without an outcome.
--- KEYS: queue, wip
--- ARGV: worker, job ID, execution ID, time as text
--- A job that this execution still holds goes back to the head of its queue, and the attempt does
--- not count. Returns whether it did.
-local queue, wip = KEYS[1], KEYS[2]
-local worker, job_id, execution_id = ARGV[1], ARGV[2], ARGV[3]
-local is_ours = holds(wip, job_id .. ':' .. execution_id)
-  and redis.call('HGET', job_key(job_id), 'status') == 'started'
-forget_execution(wip, worker, job_id, execution_id)
-if is_ours then requeue(queue, job_id, ARGV[4]) end
-return is_ours and 1 or 0
+-- Give claims up without an outcome; see the prelude.
+-- ARGV: worker, time as text, then queue, job ID and execution ID of each claim
+-- Returns how many jobs were still held, and went back.
+local worker, now_text = ARGV[1], ARGV[2]
+local num_given = 0
+for i = #ARGV - 2, 3, -3 do  -- each goes before the last: their order stays
+  if give_back(ARGV[i], worker, ARGV[i + 1], ARGV[i + 2], now_text) then
+    num_given = num_given + 1
+  end
+end
+rest_if_idle(worker)
+return num_given

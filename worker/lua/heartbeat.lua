@@ -1,15 +1,14 @@
 -- Extend the leases of a worker's executions.
--- KEYS: wip
--- ARGV: lease in seconds, time as text, then job ID and execution ID of each execution
+-- ARGV: lease in seconds, time as text, then queue, job ID and execution ID of each claim
 -- Returns the execution IDs that no longer hold their job.
-local wip, lease, now_text = KEYS[1], tonumber(ARGV[1]), ARGV[2]
-local now, lease_ttl = clock(), math.ceil(lease) + 60
+local lease, now_text = tonumber(ARGV[1]), ARGV[2]
+local now, lease_ttl = clock(), math.max(math.ceil(lease), 0) + MARGIN
 local lost = {}
-for i = 3, #ARGV, 2 do
-  local job_id, execution_id = ARGV[i], ARGV[i + 1]
+for i = 3, #ARGV, 3 do
+  local queue, job_id, execution_id = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local composite = job_id .. ':' .. execution_id
-  if holds(wip, composite) and redis.call('HGET', job_key(job_id), 'status') == 'started' then
-    redis.call('ZADD', wip, lease_end(now, lease, (i - 3) / 2), composite)
+  if holds(queue, job_id, execution_id) then
+    redis.call('ZADD', wip_of(queue), lease_score(now, lease, (i - 3) / 3), composite)
     redis.call('HSET', 'rq:execution:' .. composite, 'last_heartbeat', now)
     redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
     redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)

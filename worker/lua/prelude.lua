@@ -1,25 +1,16 @@
--- What the scripts share. Each script runs after this text, as one atomic step on the server.
--- RQ 3's layout: a job is the hash rq:job:<id>; who runs it stands in the queue's wip set as
--- <job>:<execution>, scored with the time at which the lease ends.
+-- What the worker's scripts share, beside layout.lua of `jobs`.
 
-local function clock()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
+-- RQ's readers give up jobs whose score is past, in several steps between which their worker may
+-- end them. So scores are a minute later than leases: by then a worker has recovered the job.
+local MARGIN = 60
 
-local function job_key(job_id)
-  return 'rq:job:' .. job_id
-end
+-- The n-th of a worker's jobs, microseconds apart, so that the wip set keeps their order.
+local function lease_score(now, lease, n) return now + lease + MARGIN + n / 1e6 end
 
 -- Whether this execution still holds the job: what it does counts only if so.
-local function holds(wip, composite)
-  return redis.call('ZSCORE', wip, composite) ~= false
-end
-
--- When the lease of the n-th of a worker's jobs ends: microseconds apart, so that the wip set keeps
--- the order in which they were claimed.
-local function lease_end(now, lease, n)
-  return now + lease + n / 1e6
+local function holds(queue, job_id, execution_id)
+  return redis.call('ZSCORE', wip_of(queue), job_id .. ':' .. execution_id)
+    and redis.call('HGET', job_key(job_id), 'status') == 'started'
 end
 
 -- A record that is gone stays so: without its other fields it would be no worker's.
@@ -28,21 +19,37 @@ local function set_state(worker, state)
   if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, 'state', state) end
 end
 
-local function forget_execution(wip, worker, job_id, execution_id)
+local function forget_execution(queue, worker, job_id, execution_id)
   local composite = job_id .. ':' .. execution_id
-  local executions = 'rq:worker:' .. worker .. ':executions'
-  redis.call('ZREM', wip, composite)
+  redis.call('ZREM', wip_of(queue), composite)
   redis.call('DEL', 'rq:execution:' .. composite)
   redis.call('ZREM', 'rq:executions:' .. job_id, execution_id)
-  redis.call('SREM', executions, composite)
-  if redis.call('SCARD', executions) == 0 then set_state(worker, 'idle') end
+  redis.call('SREM', 'rq:worker:' .. worker .. ':executions', composite)
 end
 
--- Put a job back at the head of its queue.
-local function requeue(queue, job_id, now_text)
+local function rest_if_idle(worker)
+  if redis.call('EXISTS', 'rq:worker:' .. worker .. ':executions') == 0 then
+    set_state(worker, 'idle')
+  end
+end
+
+-- Put a job on its queue again: at its head with LPUSH, at its tail with RPUSH.
+local function requeue(queue, job_id, push, now_text)
   redis.call('HSET', job_key(job_id), 'status', 'queued', 'enqueued_at', now_text,
     'started_at', '', 'worker_name', '')
-  redis.call('LPUSH', queue, job_id)
+  enqueue(queue, job_id, push)
+end
+
+-- Give up a job without an outcome: if this execution still holds it, it goes back to the head of
+-- its queue, and the attempt does not count. Returns whether it did.
+local function give_back(queue, worker, job_id, execution_id, now_text)
+  local is_ours = holds(queue, job_id, execution_id)
+  forget_execution(queue, worker, job_id, execution_id)
+  if is_ours then
+    redis.call('HINCRBY', job_key(job_id), 'attempts', -1)
+    requeue(queue, job_id, 'LPUSH', now_text)
+  end
+  return is_ours
 end
 
 -- How long to keep what is left of a job, in whole seconds: its own setting, else the worker's.
@@ -52,28 +59,50 @@ local function ttl_of(job_id, field, default)
   return math.floor(ttl)
 end
 
--- Seconds, as RQ means them: negative is for ever. 0 is not at all, and what follows a job up still
--- needs it for a moment.
-local function expire(key, ttl)
-  if ttl < 0 then
-    redis.call('PERSIST', key)
-  else
-    redis.call('EXPIRE', key, ttl == 0 and 60 or ttl)
+-- Whether RQ has more to do once a job has ended.
+local function has_more(job_id, status)
+  local key = job_key(job_id)
+  if redis.call('EXISTS', key .. ':dependents') == 1 then return true end
+  local fields = redis.call('HMGET', key, 'webhooks', 'rate_limit_key', 'repeats_left')
+  local repeats = status == 'finished' and tonumber(fields[3] or 0) or 0
+  return fields[1] or fields[2] or repeats > 0
+end
+
+local RESULT_TYPES = {finished = 1, failed = 2, stopped = 3}
+
+-- End a job: its status, result, registry, lifetimes, reply list, and what is to follow.
+-- outcome: status; value, as RQ stores it; default_ttl; worker; now_text; and of an execution id
+-- and claimed_at. Returns whether RQ has more to do.
+local function conclude(queue, job_id, outcome)
+  local key, results = job_key(job_id), 'rq:results:' .. job_id
+  local status = outcome.status
+  local is_success = status == 'finished'
+  local ttl = ttl_of(job_id, is_success and 'result_ttl' or 'failure_ttl', outcome.default_ttl)
+  local more = has_more(job_id, status)
+  reply(job_id)
+  if ttl == 0 and not more then
+    redis.call('DEL', key, key .. ':dependencies', results, 'rq:executions:' .. job_id)
+    return false
   end
-end
-
-local function expire_job(job_id, ttl)
-  expire(job_key(job_id), ttl)
-  expire(job_key(job_id) .. ':dependents', ttl)
-  expire('rq:job:' .. job_id .. ':dependencies', ttl)
-end
-
-local function record_result(job_id, ttl, fields)
-  local key = 'rq:results:' .. job_id
-  redis.call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(fields))
+  local now = clock()
+  local result = {'type', RESULT_TYPES[status], 'worker_name', outcome.worker,
+    is_success and 'return_value' or 'exc_string', outcome.value, 'execution_id', outcome.id or '',
+    'execution_started_at', outcome.claimed_at or now, 'execution_ended_at', now}
+  -- What stands there may be no stream, or one that takes no more entries.
+  if redis.pcall('XADD', results, 'MAXLEN', '~', 10, '*', unpack(result)).err then
+    redis.call('DEL', results)
+    redis.call('XADD', results, '*', unpack(result))
+  end
+  redis.call('HSET', key, 'status', status, 'ended_at', outcome.now_text,
+    'last_heartbeat', outcome.now_text)
+  redis.call('HDEL', key, 'attempts')
+  redis.call('ZADD', (is_success and 'rq:finished:' or 'rq:failed:') .. queue,
+    ttl < 0 and '+inf' or now + ttl, job_id)
+  expire(results, ttl)
   expire(key, ttl)
-end
-
-local function register(registry, job_id, ttl)
-  redis.call('ZADD', registry, ttl < 0 and '+inf' or (clock() + ttl), job_id)
+  expire(key .. ':dependents', ttl)
+  expire(key .. ':dependencies', ttl)
+  -- The score: when another worker may take over what this one has not done.
+  if more then redis.call('ZADD', 'rowmill:follow-ups:' .. queue, now + 60, job_id) end
+  return more
 end

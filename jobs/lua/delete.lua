@@ -1,0 +1,21 @@
+
+-- Delete jobs that are done, with all that the server keeps of them.
+-- ARGV: how many statuses mean that a job is done, these, then IDs
+-- Returns how many jobs were deleted.
+local is_done, num_deleted = {}, 0
+local first_id = ARGV[1] + 2
+for i = 2, first_id - 1 do is_done[ARGV[i]] = true end
+for i = first_id, #ARGV do
+  local job_id = ARGV[i]
+  local key = job_key(job_id)
+  local status, queue = unpack(redis.call('HMGET', key, 'status', 'origin'))
+  if status and is_done[status] then
+    for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
+      redis.call('ZREM', 'rq:' .. registry .. ':' .. (queue or ''), job_id)
+    end
+    redis.call('DEL', key, key .. ':dependents', key .. ':dependencies', 'rq:results:' .. job_id,
+      'rq:executions:' .. job_id)
+    num_deleted = num_deleted + 1
+  end
+end
+return num_deleted

@@ -1,0 +1,58 @@
+-- What all scripts share. Each runs after this text, as one atomic step on the server.
+-- RQ 3's layout: a job is the hash rq:job:<id>; who runs it stands in the queue's wip set as
+-- <job>:<execution>. Rowmill's own keys begin with rowmill: and are few:
+--   rowmill:turns:<queue>       which of the queue's tenants is next, scored by the rows it has had
+--   rowmill:bell:<queue>        rung when a tenant's job arrives, as workers can wait on a list only
+--   rowmill:replies:<name>      IDs of jobs that ended, for who asked for it
+--   rowmill:follow-ups:<queue>  jobs that ended and of which RQ has more to do
+
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1e6
+end
+
+local function job_key(job_id) return 'rq:job:' .. job_id end
+local function list_of(queue) return 'rq:queue:' .. queue end
+local function wip_of(queue) return 'rq:wip:' .. queue end
+
+-- A tenant's jobs stand in a queue of their own, <queue>@<tenant>.
+local function base_of(queue) return queue:match('^[^@]*') end
+
+-- Let a queue take part in the turns. Who comes is next, and brings no credit from before.
+local function enter_turns(queue)
+  local base = base_of(queue)
+  local turns = 'rowmill:turns:' .. base
+  if redis.call('ZSCORE', turns, queue) then return end
+  local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', turns, first[2] or 0, queue)
+end
+
+local function enqueue(queue, job_id, push)
+  redis.call(push, list_of(queue), job_id)
+  if queue:find('@', 1, true) then
+    enter_turns(queue)
+    local bell = 'rowmill:bell:' .. base_of(queue)
+    if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, 1) end
+  end
+end
+
+-- Seconds, as RQ means them: negative is for ever. 0 is not at all, and what follows a job up still
+-- needs it for a moment.
+local function expire(key, ttl)
+  if ttl < 0 then
+    redis.call('PERSIST', key)
+  else
+    redis.call('EXPIRE', key, ttl == 0 and 60 or ttl)
+  end
+end
+
+local REPLIES_SECONDS = 7 * 24 * 3600
+
+-- Tell who waits on the job's reply list, if it names one, that it has ended.
+local function reply(job_id)
+  local list = redis.call('HGET', job_key(job_id), 'reply_to')
+  if not list or #list > 128 or not list:find('^[%w_.-]+$') then return end
+  list = 'rowmill:replies:' .. list
+  redis.pcall('RPUSH', list, job_id)  -- pcall: what stands there may be no list
+  redis.call('EXPIRE', list, REPLIES_SECONDS)
+end

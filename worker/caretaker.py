@@ -1,0 +1,112 @@
+"""Sees to the queues: what dead workers left, what is due, and what has expired."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from rq import Queue, worker_registration
+from rq.registry import FailedJobRegistry, FinishedJobRegistry
+
+from jobs.wire import MsgpackSerializer
+from worker.follow_ups import FollowUps
+from worker.ledger import TOO_LATE
+from worker.scripts import now_text, reason_field, script
+
+_AT_ONCE = 100
+_TIDY_SECONDS = 60.0
+_ABANDONED = (
+    "Abandoned: its worker died or was cut off in every attempt, and no attempt is left "
+    "(max_attempts)."
+)
+
+log = logging.getLogger("rowmill.caretaker")
+
+
+class Caretaker:
+    """One worker at a time does this for a queue; see the scripts `recover` and `tidy`.
+
+    Every method raises redis.RedisError where the server can't be reached or refuses.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        queues: Sequence[str],
+        worker: str,
+        follow_ups: FollowUps,
+        *,
+        interval: float,
+        failure_ttl: int,
+        max_attempts: int,
+    ) -> None:
+        self._connection = connection
+        self._queues = queues
+        self._worker = worker
+        self._follow_ups = follow_ups
+        self._interval = interval
+        self._failure_ttl = failure_ttl
+        self._max_attempts = max_attempts
+        self._recover = script(connection, "recover")
+        self._next_tidy = 0.0
+
+    def see_to(self) -> None:
+        """Look after the queues, and their tenants', that no other worker looks after now."""
+        is_time_to_tidy = time.monotonic() > self._next_tidy
+        for base in self._queues:
+            # Not given back: it ends in time for the next turn, whoever comes first.
+            turn = int(900 * self._interval)
+            if not self._connection.set(
+                f"rowmill:caretaker:{base}", self._worker, nx=True, px=turn
+            ):
+                continue
+            for queue in self._with_tenants(base):
+                self.recover(queue)
+                self._follow_ups.take_over(queue)
+                if is_time_to_tidy:
+                    self._tidy(queue)
+        if is_time_to_tidy:
+            self._next_tidy = time.monotonic() + _TIDY_SECONDS
+
+    def recover(self, queue: str) -> None:
+        """Requeue or fail jobs whose lease has ended, put on the queue those that are due."""
+        is_more = True
+        while is_more:
+            num_back, num_later, failed, with_more, num_due, is_more = self._recover(
+                queue,
+                now_text(),
+                _AT_ONCE,
+                self._failure_ttl,
+                reason_field(_ABANDONED),
+                reason_field(TOO_LATE),
+                self._max_attempts,
+            )
+            for job_id in with_more:
+                self._follow_ups.submit(queue, job_id.decode())
+            if num_back or num_later or failed:
+                log.warning(
+                    "queue %s: abandoned jobs: %d requeued, %d to be tried later; failed: %d",
+                    queue,
+                    num_back,
+                    num_later,
+                    len(failed),
+                )
+            if num_due:
+                log.info("queue %s: the time of %d jobs has come", queue, num_due)
+
+    def _with_tenants(self, base: str) -> list[str]:
+        keys: Any = self._connection.smembers(Queue.redis_queues_keys)
+        prefix = f"{Queue.redis_queue_namespace_prefix}{base}@".encode()
+        tenants = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+        return [base, *(f"{base}@{its.decode(errors='replace')}" for its in sorted(tenants))]
+
+    def _tidy(self, name: str) -> None:
+        """Drop expired entries from the registries, and records of workers that are gone."""
+        queue = Queue(name, connection=self._connection, serializer=MsgpackSerializer)
+        for registry in (FinishedJobRegistry, FailedJobRegistry):
+            registry(queue=queue).cleanup()
+        queue.ready_job_registry.cleanup()
+        worker_registration.clean_worker_registry(queue)

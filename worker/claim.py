@@ -1,0 +1,42 @@
+"""Claim and Outcome: a job that a worker holds, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+Status = Literal["finished", "failed", "stopped", "lost"]
+"""`lost`: the job is no longer the claim's; there is nothing to store, only to tidy up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job that this worker holds, as it stood in the queue."""
+
+    queue: str
+    """Where the job stood; a tenant's is `<queue>@<tenant>`."""
+    job_id: str
+    execution_id: str
+    payload: bytes
+    """RQ's `data` field, as it is."""
+    timeout: float | None
+    """Seconds that the job may run; None: for ever."""
+    deadline: float | None
+    """Unix time by which the job has to be done."""
+    created_at: float | None
+    """Unix time by its producer's clock."""
+    claimed_at: float
+    """Unix time by the server's clock."""
+    is_alone: bool
+    """Whether nothing may run beside it: an attempt before this one took its worker down."""
+    callbacks: tuple[str, ...] = ()
+    """Names of RQ's callbacks that it carries, which Rowmill does not run."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a claim; `value` is the wire form of the rows, or a reason as text."""
+
+    claim: Claim
+    status: Status
+    value: bytes | str = ""
