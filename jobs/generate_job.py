@@ -12,6 +12,9 @@ from jobs.names import NAME, NAME_LIMIT
 
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
+MAX_PROMPT_TOKENS = 10**6
+MAX_NUM_SAMPLES = 2**16 - 1
+_LONGEST_NAME = 80
 
 Token = Annotated[int, Field(strict=True, ge=0, le=UINT32_MAX)]
 
@@ -25,7 +28,12 @@ def _as_tuple(tokens: object) -> tuple[Any, ...]:
 
 
 # FailFast: one bad prompt of 32,000 floats is one error, not 32,000.
-Tokens = Annotated[tuple[Token, ...], FailFast(), Field(min_length=1), BeforeValidator(_as_tuple)]
+Tokens = Annotated[
+    tuple[Token, ...],
+    FailFast(),
+    Field(min_length=1, max_length=MAX_PROMPT_TOKENS),
+    BeforeValidator(_as_tuple),
+]
 
 
 class GenerateJob(BaseModel):
@@ -43,9 +51,11 @@ class GenerateJob(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     prompt_tokens: Tokens = Field(
-        description="a non-empty list, tuple or array of integers from 0 to 4294967295",
+        description="a list, tuple or array of 1 to 1000000 integers from 0 to 4294967295",
     )
-    num_samples: int = Field(default=1, ge=1, le=65535, description="an integer from 1 to 65535")
+    num_samples: int = Field(
+        default=1, ge=1, le=MAX_NUM_SAMPLES, description="an integer from 1 to 65535"
+    )
     max_tokens: int | None = Field(
         default=None, ge=1, le=UINT32_MAX, description="None or an integer from 1 to 4294967295"
     )
@@ -87,6 +97,8 @@ class GenerateJob(BaseModel):
         for name in fields:
             if not isinstance(name, str):
                 raise InvalidJobError(brief(name), "this name", "a string")
+            if name not in cls.model_fields:  # here: pydantic would note each of a million such
+                raise _unknown(name)
         return cls(**fields)
 
     def fields(self) -> dict[str, Any]:
@@ -94,11 +106,17 @@ class GenerateJob(BaseModel):
         return {name: value for name, value in self if value is not None}
 
 
+def _unknown(field: str) -> InvalidJobError:
+    is_plain = field.isidentifier() and len(field) <= _LONGEST_NAME
+    limit = f"one of {', '.join(GenerateJob.model_fields)}"
+    return InvalidJobError(field if is_plain else brief(field), "this field", limit)
+
+
 def _explain(problem: ErrorDetails) -> InvalidJobError:
     field = str(problem["loc"][0])
     described = GenerateJob.model_fields.get(field)
     if described is None:
-        return InvalidJobError(field, "this field", f"one of {', '.join(GenerateJob.model_fields)}")
+        return _unknown(field)
     if problem["type"] == "missing":
         return InvalidJobError(field, "leaving it out", str(described.description))
     place = f" at index {problem['loc'][1]}" if len(problem["loc"]) > 1 else ""

@@ -39,8 +39,11 @@ def pack_integers(items: Sequence[int]) -> bytes | None:
     return None
 
 
-def unpack_integers(payload: bytes) -> tuple[int, ...]:
-    """The items in `payload`; raises WireError if it is not exactly one array."""
+def unpack_integers(payload: bytes, *, at_most: int = 2**32 - 1) -> tuple[int, ...]:
+    """The items in `payload`; raises WireError if it is not exactly one array of `at_most` items.
+
+    Each item may take 40 bytes of memory, where it takes one in the payload.
+    """
     if len(payload) < _HEADER.size:
         raise WireError(f"an integer array of {len(payload)} bytes is shorter than its header")
     dtype, num_dimensions, num_items = _HEADER.unpack_from(payload)
@@ -48,6 +51,8 @@ def unpack_integers(payload: bytes) -> tuple[int, ...]:
         raise WireError(f"an integer array has the unknown dtype {dtype}")
     if num_dimensions != 1:
         raise WireError(f"an integer array has {num_dimensions} dimensions, not 1")
+    if num_items > at_most:
+        raise WireError(f"an integer array has {num_items} items, where {at_most} are allowed")
     items = array(_DTYPES[dtype][2])
     expected = _HEADER.size + num_items * items.itemsize
     if len(payload) != expected:

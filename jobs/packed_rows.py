@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobs.errors import WireError
+from jobs.generate_job import MAX_NUM_SAMPLES
 from jobs.provenance import Provenance
 from jobs.sampled_rows import FinishReason, Row, SampledRows
 
@@ -66,6 +67,8 @@ def _checked(
             raise WireError(
                 "rows are not the columns tokens, lengths, masks and reasons and a provenance"
             )
+    if len(lengths) > MAX_NUM_SAMPLES:  # an empty row is a byte here, and hundreds as an object
+        raise WireError(f"{len(lengths)} rows, where {MAX_NUM_SAMPLES} are allowed")
     if len(lengths) != len(reasons):
         raise WireError(f"rows have {len(lengths)} lengths and {len(reasons)} finish reasons")
     if any(length < 0 for length in lengths) or sum(lengths) != len(tokens):

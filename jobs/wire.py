@@ -18,15 +18,15 @@ arrays, maps with string keys, and two extension types; containers are nested at
 
 What RQ puts in a payload: a job's `data` field is zlib around one whose body is the array
 [function name, nil, arguments, keyword arguments]; a result's `return_value` is base64 around one
-whose body is extension 2.
+whose body is extension 2. A job has no extension 2, and at most 2**20 integers and other items.
 
 In Python, integers come back as a tuple, other arrays as lists, extension 2 as `SampledRows`.
 Pickle is never read or written. Only this file imports msgpack.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -38,10 +38,11 @@ from jobs.sampled_rows import SampledRows
 WIRE_VERSION = 1
 
 MAX_DEPTH = 16
-MAX_ITEMS = 2**20  # of an ordinary array or map: a few bytes must not become gigabytes of objects
+MAX_ITEMS = 2**20  # of all arrays and maps: a few bytes must not become gigabytes of objects
 INTEGERS = 1
 ROWS = 2
 
+_Container = TypeVar("_Container", bound=Sized)
 _CHECKED = (dict, list, msgpack.Timestamp)
 
 
@@ -58,22 +59,61 @@ class MsgpackSerializer:
         """Reads a value; raises WireError, and nothing else, whatever the bytes are."""
         if not isinstance(payload, bytes | bytearray | memoryview):
             raise WireError(f"a payload is bytes, not {type(payload).__name__}")
-        payload = bytes(payload)
-        # Pickle's protocols 2 to 5 open with these bytes; in msgpack they open no map of ours.
-        if payload[:1] == b"\x80" and payload[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-            raise WireError("a pickle, which is never read; use jobs.wire.MsgpackSerializer")
-        envelope = _unpacked(payload, _read_extension)
-        if not isinstance(envelope, dict) or "v" not in envelope:
-            raise WireError("msgpack, but without the version of Rowmill's format")
-        # A bool or a float equals an integer in Python, and is none here.
-        if type(envelope["v"]) is not int or envelope["v"] != WIRE_VERSION:
-            raise WireError(f"version {brief(envelope['v'])}, this reads {WIRE_VERSION}")
-        if envelope.keys() != {"v", "body"}:
-            raise WireError("version 1, but its keys are not 'v' and 'body'")
-        body = envelope["body"]
-        if isinstance(body, _CHECKED):
-            _check(body, 0)
-        return body
+        return _body(bytes(payload), _read_extension, _Room())
+
+
+def read_call(payload: bytes) -> Any:
+    """Reads the body of a job's payload, as `MsgpackSerializer.loads`, within a job's limits.
+
+    What it makes takes at most 25 bytes for each of the payload's and 80 for each of MAX_ITEMS
+    items, of which each takes one of the payload's; also where the payload is refused.
+    """
+    room = _Room()
+
+    def read_extension(code: int, content: bytes) -> tuple[int, ...]:
+        if code == ROWS:
+            raise WireError("rows, which no job has")
+        if code != INTEGERS:
+            raise WireError(f"unknown extension type {code}")
+        integers = unpack_integers(content, at_most=room.num_items)
+        return room.hold(integers)
+
+    return _body(payload, read_extension, room)
+
+
+class _Room:
+    """How many more items the arrays and maps of a payload may have."""
+
+    def __init__(self) -> None:
+        self.num_items = MAX_ITEMS
+
+    def take(self, num_items: int) -> None:
+        self.num_items -= num_items
+        if self.num_items < 0:
+            raise WireError(f"arrays and maps of more than {MAX_ITEMS} items in all")
+
+    def hold(self, container: _Container) -> _Container:
+        """Counts an array or map, which is an item of its own, and gives it back."""
+        self.take(1 + len(container))
+        return container
+
+
+def _body(payload: bytes, read_extension: Callable[[int, bytes], object], room: _Room) -> Any:
+    # Pickle's protocols 2 to 5 open with these bytes; in msgpack they open no map of ours.
+    if payload[:1] == b"\x80" and payload[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise WireError("a pickle, which is never read; use jobs.wire.MsgpackSerializer")
+    envelope = _unpacked(payload, read_extension, room)
+    if not isinstance(envelope, dict) or "v" not in envelope:
+        raise WireError("msgpack, but without the version of Rowmill's format")
+    # A bool or a float equals an integer in Python, and is none here.
+    if type(envelope["v"]) is not int or envelope["v"] != WIRE_VERSION:
+        raise WireError(f"version {brief(envelope['v'])}, this reads {WIRE_VERSION}")
+    if envelope.keys() != {"v", "body"}:
+        raise WireError("version 1, but its keys are not 'v' and 'body'")
+    body = envelope["body"]
+    if isinstance(body, _CHECKED):
+        _check(body, 0)
+    return body
 
 
 def _writable(value: object, depth: int) -> object:
@@ -115,7 +155,7 @@ def _integers(items: Sequence[int]) -> msgpack.ExtType:
 
 def _read_extension(code: int, payload: bytes) -> object:
     if code == ROWS:
-        return from_columns(_unpacked(payload, _read_integers))
+        return from_columns(_unpacked(payload, _read_integers, _Room()))
     return _read_integers(code, payload)
 
 
@@ -133,10 +173,19 @@ def _packed(value: object) -> bytes:
     return payload
 
 
-def _unpacked(payload: bytes, read_extension: Callable[[int, bytes], object]) -> object:
+def _unpacked(
+    payload: bytes, read_extension: Callable[[int, bytes], object], room: _Room
+) -> object:
+    # Room is made for as many items as an array declares, before there is one; each takes a byte.
+    most = min(MAX_ITEMS, len(payload))
     try:
         return msgpack.unpackb(
-            payload, ext_hook=read_extension, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
+            payload,
+            ext_hook=read_extension,
+            list_hook=room.hold,
+            object_hook=room.hold,
+            max_array_len=most,
+            max_map_len=most,
         )
     except WireError:
         raise

@@ -15,16 +15,19 @@ from jobs import (
     SampledRows,
     WireError,
 )
+from jobs.errors import brief
 from jobs.sampled_rows import Row
-from jobs.wire import MsgpackSerializer
+from jobs.wire import MsgpackSerializer, read_call
 from worker.claim import Claim
 
 
 def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
     """The job that was claimed.
 
-    Raises WireError for a payload that is not Rowmill's format or inflates to more bytes than
-    allowed, InvalidJobError for a job that is not for us or has a bad field.
+    A payload has at most `max_payload_bytes`, as it comes and inflated, and is not read beyond.
+
+    Raises WireError for a payload that is not Rowmill's format, InvalidJobError for a job that is
+    not for us or has a bad field.
     """
     if claim.callbacks:
         raise InvalidJobError(
@@ -32,12 +35,7 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
             "a job that carries it",
             "left out: Rowmill runs no code that comes with a job",
         )
-    function, instance, args, kwargs = _call(claim.payload, max_payload_bytes)
-    if function != FUNCTION_NAME or instance is not None or args:
-        raise InvalidJobError(
-            "function", repr(function)[:80], f"{FUNCTION_NAME!r} with keyword arguments only"
-        )
-    job = GenerateJob.parse(kwargs)
+    job = read_job(claim.payload, max_payload_bytes)
     if job.tenant is not None and claim.queue.partition("@")[2] != job.tenant:
         raise InvalidJobError(
             "tenant", f"{job.tenant!r} on queue {claim.queue!r}", "of the queue named queue@tenant"
@@ -66,6 +64,19 @@ def to_request(claim: Claim, job: GenerateJob) -> Request:
     )
 
 
+def read_job(payload: bytes, max_payload_bytes: int) -> GenerateJob:
+    """The job in RQ's `data` field; see `to_job`."""
+    call = read_call(_inflated(payload, max_payload_bytes))
+    if not isinstance(call, list | tuple) or len(call) != 4:
+        raise WireError("the payload is not a call of four parts")
+    function, instance, args, kwargs = call
+    if function != FUNCTION_NAME or instance is not None or args:
+        raise InvalidJobError(
+            "function", brief(function), f"{FUNCTION_NAME!r} with keyword arguments only"
+        )
+    return GenerateJob.parse(kwargs)
+
+
 def to_wire(result: RequestResult) -> bytes:
     """The rows as RQ's return value. They must all have ended well."""
     return MsgpackSerializer.dumps(to_rows(result))
@@ -86,18 +97,18 @@ def _provenance(provenance: engine.Provenance) -> Provenance:
     return Provenance.model_validate(dataclasses.asdict(provenance))
 
 
-def _call(payload: bytes, max_payload_bytes: int) -> tuple[object, object, object, object]:
-    """The four parts of RQ's `data` field: function name, instance, arguments, keywords."""
+def _inflated(payload: bytes, max_bytes: int) -> bytes:
+    if not payload:
+        raise WireError("the payload is empty or missing")
+    if len(payload) > max_bytes:
+        raise WireError(f"the payload has {len(payload)} bytes, of at most {max_bytes}")
     inflater = zlib.decompressobj()
     try:
-        data = inflater.decompress(payload, max_payload_bytes)
+        data = inflater.decompress(payload, max_bytes + 1)
     except zlib.error:
-        data = payload  # RQ also reads what is not compressed
-    else:  # after an error this is no tail of ours
-        if inflater.unconsumed_tail:
-            raise WireError(f"the payload inflates to more than {max_payload_bytes} bytes")
-    call = MsgpackSerializer.loads(data)
-    if not isinstance(call, list | tuple) or len(call) != 4:
-        raise WireError("the payload is not a call of four parts")
-    function, instance, args, kwargs = call
-    return function, instance, args, kwargs
+        return payload  # RQ also reads what is not compressed
+    if len(data) > max_bytes:
+        raise WireError(f"the payload inflates to more than {max_bytes} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise WireError("the payload is not exactly one zlib stream")
+    return data

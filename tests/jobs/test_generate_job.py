@@ -17,6 +17,7 @@ BAD = [
     ("prompt_tokens", [1, -1]),
     ("prompt_tokens", [2**32]),
     ("prompt_tokens", [10**5000]),
+    ("prompt_tokens", [1] * 1_000_001),
     ("prompt_tokens", [1, True]),
     ("prompt_tokens", [1.0]),
     ("prompt_tokens", [[1], [2]]),
@@ -69,6 +70,19 @@ def test_a_job_without_a_prompt_is_an_error() -> None:
 def test_fields_that_are_no_keyword_arguments_are_an_error(fields: Any) -> None:
     with pytest.raises(InvalidJobError):
         GenerateJob.parse(fields)
+
+
+@pytest.mark.parametrize("name", ["a" * 81, "a" * 100_000, "two\nlines", "", "\x1b[2J", "a b"])
+def test_a_name_that_is_none_is_told_in_a_short_line(name: str) -> None:
+    for make in (lambda: GenerateJob.parse({"prompt_tokens": [1], name: 1}), lambda: _job(name)):
+        with pytest.raises(InvalidJobError) as caught:
+            make()
+        assert len(str(caught.value)) < 400
+        assert str(caught.value).isprintable()
+
+
+def _job(name: str) -> GenerateJob:
+    return GenerateJob(**{"prompt_tokens": [1], name: 1})
 
 
 def test_the_error_tells_which_token_is_bad() -> None:

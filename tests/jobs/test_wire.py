@@ -1,8 +1,10 @@
 """The wire format holds what is put in, and survives what is not."""
 
 import base64
+import contextlib
 import pickle
 import sys
+import tracemalloc
 from array import array
 from typing import Any
 
@@ -12,6 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs import MsgpackSerializer, Provenance, Row, SampledRows, WireError
+from jobs.generate_job import MAX_NUM_SAMPLES, MAX_PROMPT_TOKENS
+from jobs.wire import MAX_ITEMS, read_call
 
 dumps, loads = MsgpackSerializer.dumps, MsgpackSerializer.loads
 
@@ -146,6 +150,7 @@ def test_a_pickle_is_refused_unread(protocol: int) -> None:
         loads(pickle.dumps({"v": 1, "body": 1}, protocol))
 
 
+OPENING = b"\x82\xa1v\x01\xa4body"
 BAD = {
     "nothing": b"",
     "text": b"hello",
@@ -283,6 +288,91 @@ def test_a_list_that_holds_itself_is_a_wire_error() -> None:
 def test_what_is_not_bytes_is_a_wire_error(payload: Any) -> None:
     with pytest.raises(WireError, match="bytes"):
         loads(payload)
+
+
+@given(values)
+def test_a_call_is_read_as_any_value(value: Any) -> None:
+    assert read_call(dumps(value)) == loads(dumps(value))
+
+
+def test_a_call_has_no_rows() -> None:
+    with pytest.raises(WireError, match="rows"):
+        read_call(dumps(["jobs.generate", None, [], {"prompt_tokens": SampledRows(rows=())}]))
+
+
+def test_a_call_has_room_for_the_longest_prompt_and_not_for_many() -> None:
+    longest = [1] * MAX_PROMPT_TOKENS
+    for prompt in (longest, msgpack.packb(longest)):
+        assert read_call(dumps(["jobs.generate", None, [], {"prompt_tokens": prompt}]))
+    with pytest.raises(WireError, match="items"):
+        read_call(dumps(["jobs.generate", None, [], {"prompt_tokens": longest, "seed": longest}]))
+
+
+@pytest.mark.parametrize("num_items", [1, 3, 1000])
+def test_the_items_of_all_arrays_and_maps_are_bounded(num_items: int) -> None:
+    """Each takes a byte, and an empty array 64 in memory."""
+    array = bytes([0xDD]) + num_items.to_bytes(4, "big") + b"\x90" * num_items
+    num_arrays = MAX_ITEMS // num_items
+    payload = OPENING + b"\xdd" + num_arrays.to_bytes(4, "big") + array * num_arrays
+    for read in (loads, read_call):
+        with pytest.raises(WireError, match="items"):
+            read(payload)
+
+
+def test_a_job_has_no_more_rows_than_it_may_ask_for() -> None:
+    def empty_rows(number: int) -> bytes:
+        zeros = _integers(1, bytes(number), number)
+        return _rows(_integers(1, b"", 0), zeros, b"", zeros)
+
+    assert len(loads(empty_rows(MAX_NUM_SAMPLES)).rows) == MAX_NUM_SAMPLES
+    with pytest.raises(WireError, match="65536 rows"):
+        loads(empty_rows(MAX_NUM_SAMPLES + 1))
+
+
+def _array(num_items: int) -> bytes:
+    return b"\xdd" + num_items.to_bytes(4, "big")
+
+
+def _extension(content: bytes) -> bytes:
+    return b"\xc9" + len(content).to_bytes(4, "big") + b"\x01" + content
+
+
+MEBIBYTE = 2**20
+CROWDED = {
+    "arrays": _array(MEBIBYTE - 9) + b"\x90" * (MEBIBYTE - 9),
+    "maps": _array(MEBIBYTE - 9) + b"\x80" * (MEBIBYTE - 9),
+    "strings": _array(2**18) + b"\xa2ab" * 2**18,
+    "unfinished arrays": (_array(2**16) + b"\xa2ab" * (2**16 - 1)) * 5,
+    "unfinished and empty arrays": _array(2**20 - 1) * 500 + bytes(MEBIBYTE),
+    "bytes": _array(2**18) + b"\xc4\x02ab" * 2**18,
+    "floats": _array(2**17) + (b"\xcb" + bytes(8)) * 2**17,
+    "keys": b"\xdf\x00\x01\x00\x00" + b"".join(b"\xa4%04x\x80" % n for n in range(2**16)),
+    "small integers": _extension(b"\1\1" + (2**19).to_bytes(4, "little") + b"\1" * 2**19),
+    "wide integers": _extension(b"\2\1" + (2**19).to_bytes(4, "little") + b"\0\4" * 2**19),
+    "extensions": _array(2**16) + b"\xc7\x06\x01\1\1\0\0\0\0" * 2**16,
+}
+
+
+@pytest.mark.parametrize("body", CROWDED.values(), ids=CROWDED.keys())
+def test_reading_a_call_takes_memory_in_proportion_to_its_bytes(body: bytes) -> None:
+    _reads_within_its_memory(OPENING + body)
+
+
+@given(st.binary(max_size=300).map(lambda tail: OPENING + tail))
+def test_reading_any_bytes_takes_memory_in_proportion_to_them(payload: bytes) -> None:
+    _reads_within_its_memory(payload)
+
+
+def _reads_within_its_memory(payload: bytes) -> None:
+    """As much as `read_call` promises, and what an error and its traceback take."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(WireError):
+            read_call(payload)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 25 * len(payload) + 80 * min(len(payload), MAX_ITEMS) + 100_000
 
 
 def test_rows_of_16_times_500_tokens_are_small() -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from engine import Engine, Request, RequestError, RequestResult, RowResult
 from engine.models import load_model
-from jobs import FUNCTION_NAME, InvalidJobError, MsgpackSerializer, WireError
+from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, MsgpackSerializer, WireError
 from jobs.job_options import MAX_PAYLOAD_BYTES
 from worker.claim import Claim
-from worker.translate import to_job, to_request, to_wire
+from worker.translate import read_job, to_job, to_request, to_wire
 
 FIELDS: dict[str, Any] = {
     "prompt_tokens": [1, 2, 3],
@@ -83,19 +83,38 @@ def test_what_a_job_leaves_out_is_the_engines_default() -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", "msgpack"),
+        (b"", "empty"),
         (call()[:-1], "msgpack"),
-        (zlib.compress(call())[:-8], "msgpack"),
+        (zlib.compress(call())[:-8], "one zlib stream"),
+        (zlib.compress(call())[:-1], "one zlib stream"),
+        (zlib.compress(call()) + b"x", "one zlib stream"),
         (pickle.dumps(("jobs.generate", None, (), FIELDS)), "pickle"),
         (zlib.compress(bytes(65 * 2**20)), "inflates"),
         (MsgpackSerializer.dumps("jobs.generate"), "four parts"),
         (MsgpackSerializer.dumps([FUNCTION_NAME, None, {}]), "four parts"),
     ],
-    ids=["empty", "cut off", "zlib cut off", "pickle", "bomb", "no call", "three parts"],
+    ids=[
+        *("empty", "cut off", "zlib cut off", "without its checksum", "tail", "pickle", "bomb"),
+        *("no call", "three parts"),
+    ],
 )
 def test_what_is_not_rowmills_format_is_a_wire_error(payload: bytes, reason: str) -> None:
     with pytest.raises(WireError, match=reason):
         read(claim(payload))
+
+
+def test_a_payload_may_be_as_large_as_the_limit_as_it_comes_and_inflated() -> None:
+    plain = call()
+    packed = zlib.compress(plain)
+    assert len(packed) < len(plain)
+
+    assert read_job(plain, len(plain)) == read_job(packed, len(plain)) == GenerateJob(**FIELDS)
+    with pytest.raises(WireError, match=f"{len(plain)} bytes, of at most {len(plain) - 1}"):
+        read_job(plain, len(plain) - 1)
+    with pytest.raises(WireError, match=f"inflates to more than {len(plain) - 1} bytes"):
+        read_job(packed, len(plain) - 1)
+    with pytest.raises(WireError, match=f"{len(packed)} bytes, of at most {len(packed) - 1}"):
+        to_job(claim(packed), len(packed) - 1)
 
 
 @pytest.mark.parametrize("callback", ["success_callback", "stopped_callback"])
@@ -144,6 +163,19 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
     for data in (payload, zlib.compress(payload)):
         with contextlib.suppress(WireError, InvalidJobError, RequestError):
             read(claim(data))
+
+
+@given(st.data())
+def test_a_damaged_payload_is_a_job_or_a_short_reason(data: st.DataObject) -> None:
+    payload = bytearray(call())
+    for _ in range(data.draw(st.integers(1, 4))):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(payload)))
+    for damaged in (payload, zlib.compress(payload), payload[:end]):
+        try:
+            read(claim(bytes(damaged)))
+        except (WireError, InvalidJobError, RequestError) as error:
+            assert 0 < len(str(error)) < 1000
 
 
 @given(
