@@ -10,6 +10,9 @@
 #include "tile.h"
 
 #include <algorithm>
+#include <atomic>
+#include <new>
+#include <optional>
 #include <vector>
 
 namespace {
@@ -59,11 +62,13 @@ struct State {
     float sums[LANES];  // of the weights, by lane
 };
 
-// Buffers of one thread, for queries of width `width` (head_dim rounded up to whole vectors).
+// Buffers of one thread, for queries of width `width` (head_dim rounded up to whole vectors). All
+// that a kernel allocates is allocated here: std::bad_alloc must not leave a parallel region.
 struct Scratch {
     int64_t width;
     std::vector<float> keys, values, queries, weights, sums;
     std::vector<State> states;
+    std::vector<int64_t> limits;
 
     Scratch(int64_t head_dim, int64_t most_queries)
         : width((head_dim + LANES - 1) / LANES * LANES),
@@ -72,7 +77,8 @@ struct Scratch {
           queries(most_queries * width),
           weights(TOGETHER * TILE),
           sums(most_queries * width),
-          states(most_queries) {}
+          states(most_queries),
+          limits(most_queries) {}
 };
 
 // Scores of N queries with the keys of a tile: one after the other, dimension by dimension.
@@ -219,7 +225,7 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
     int64_t dim = shape.head_dim, width = scratch.width;
     int64_t per_kv = shape.num_heads / shape.num_kv_heads;
     int64_t num_states = group.count * per_kv;
-    std::vector<int64_t> limits(num_states);
+    int64_t* limits = scratch.limits.data();
     std::fill_n(scratch.sums.begin(), num_states * width, 0.0f);
     for (int64_t i = 0; i < num_states; i++) {
         const Query& query = queries[group.first + i / per_kv];
@@ -238,15 +244,15 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
     prefetch_own(0);
     Keys shared = keys_of(group, layer);
     const float* keys = shared.first + kv_head * shared.head_stride;
-    meet_all(scratch, 0, num_states, limits.data(), keys, keys + shared.values, dim);
+    meet_all(scratch, 0, num_states, limits, keys, keys + shared.values, dim);
     for (int64_t i = 0; i < group.count; i++) {
         const Query& query = queries[group.first + i];
         if (query.num_own == 0) continue;
         prefetch_own(i + 1);
-        std::fill_n(limits.begin(), per_kv, query.num_own);
+        std::fill_n(limits, per_kv, query.num_own);
         Keys own = own_keys_of(query, layer);
         keys = own.first + kv_head * own.head_stride;
-        meet_all(scratch, i * per_kv, per_kv, limits.data(), keys, keys + own.values, dim);
+        meet_all(scratch, i * per_kv, per_kv, limits, keys, keys + own.values, dim);
     }
     for (int64_t i = 0; i < num_states; i++) {
         const Query& query = queries[group.first + i / per_kv];
@@ -273,21 +279,31 @@ void append(const Shape& shape, const Group& group, const Query& query, int64_t 
 }  // namespace
 
 // Append keys and values of all queries' tokens, then attend. `most_queries` is the largest count
-// of a group. Tokens without a query keep what `out` holds.
-extern "C" void rowmill_attend(const Shape* shape, const Group* groups, int64_t num_groups,
-                               const Query* queries, int64_t layer, const float* q, const float* k,
-                               const float* v, float* out, int64_t most_queries,
-                               int32_t num_threads) {
+// of a group. Tokens without a query keep what `out` holds. Returns 1 where there was no memory for
+// it, and `out` is of no use; else 0.
+extern "C" int32_t rowmill_attend(const Shape* shape, const Group* groups, int64_t num_groups,
+                                  const Query* queries, int64_t layer, const float* q,
+                                  const float* k, const float* v, float* out, int64_t most_queries,
+                                  int32_t num_threads) {
+    std::atomic<int32_t> is_out_of_memory{0};
 #pragma omp parallel num_threads(num_threads)
     {
+        std::optional<Scratch> scratch;
+        try {
+            scratch.emplace(shape->head_dim,
+                            most_queries * (shape->num_heads / shape->num_kv_heads));
+        } catch (const std::bad_alloc&) {
+            is_out_of_memory = 1;
+        }
 #pragma omp for schedule(static)
         for (int64_t g = 0; g < num_groups; g++)
             for (int64_t i = 0; i < groups[g].count; i++)
                 append(*shape, groups[g], queries[groups[g].first + i], layer, k, v);
-        Scratch scratch(shape->head_dim, most_queries * (shape->num_heads / shape->num_kv_heads));
 #pragma omp for schedule(dynamic)
         for (int64_t item = 0; item < num_groups * shape->num_kv_heads; item++)
-            attend_group(*shape, groups[item / shape->num_kv_heads], queries, layer,
-                         item % shape->num_kv_heads, q, out, scratch);
+            if (scratch)
+                attend_group(*shape, groups[item / shape->num_kv_heads], queries, layer,
+                             item % shape->num_kv_heads, q, out, *scratch);
     }
+    return is_out_of_memory;
 }

@@ -6,6 +6,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,10 +30,15 @@ _FUNCTIONS: dict[str, list[type]] = {
     "product": [_P, _P, _P, _N, _N, _N, _T],
     "draw": [_P, _P, _P, _N, _N, _T],
 }
+_ALLOCATING = frozenset(["attend", "draw"])
+"""They need memory for a while, and return 1 where there is none. The others allocate nothing."""
 
 
 class Library:
-    """The kernels as functions of addresses and counts; the C++ files say what each takes."""
+    """The kernels as functions of addresses and counts; the C++ files say what each takes.
+
+    They raise MemoryError where there is no memory for their own buffers.
+    """
 
     def __init__(self, path: str) -> None:
         # After torch, whose OpenMP it then shares: one pool of threads, and no two that compete.
@@ -40,6 +46,8 @@ class Library:
         for name, arguments in _FUNCTIONS.items():
             function = loaded[f"rowmill_{name}"]
             function.argtypes, function.restype = arguments, None
+            if name in _ALLOCATING:
+                function.restype, function.errcheck = _T, _raise_where_short
             setattr(self, name, function)
         loaded.rowmill_build.restype = ctypes.c_char_p
         self.build: str = loaded.rowmill_build().decode("ascii", "replace")
@@ -55,6 +63,11 @@ class Library:
     relu_square: Callable[..., None]
     product: Callable[..., None]
     draw: Callable[..., None]
+
+
+def _raise_where_short(is_out_of_memory: int, function: Any, arguments: tuple[Any, ...]) -> None:
+    if is_out_of_memory:
+        raise MemoryError(f"no memory for the buffers of {function.__name__}")
 
 
 @functools.cache

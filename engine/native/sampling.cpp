@@ -3,6 +3,8 @@
 #include "vector.h"
 
 #include <algorithm>
+#include <atomic>
+#include <new>
 #include <vector>
 
 namespace {
@@ -43,15 +45,23 @@ static INLINE void draw(const float* weights, const double* uniforms, int64_t* t
 }  // namespace
 
 // Per row the first token at which the running sum of its weights exceeds uniform * total; the last
-// one where none does, as where weights are NaN.
-extern "C" void rowmill_draw(const float* weights, const double* uniforms, int64_t* tokens,
-                             int64_t num_rows, int64_t size, int32_t num_threads) {
+// one where none does, as where weights are NaN. Returns 1 where there was no memory for it, and
+// `tokens` are of no use; else 0.
+extern "C" int32_t rowmill_draw(const float* weights, const double* uniforms, int64_t* tokens,
+                                int64_t num_rows, int64_t size, int32_t num_threads) {
     int64_t num_groups = (num_rows + TOGETHER - 1) / TOGETHER;
+    std::atomic<int32_t> is_out_of_memory{0};
 #pragma omp parallel num_threads(num_threads)
     {
-        std::vector<double> kept(TOGETHER * ((size + STRIDE - 1) / STRIDE));
+        std::vector<double> kept;
+        try {
+            kept.resize(TOGETHER * ((size + STRIDE - 1) / STRIDE));
+        } catch (const std::bad_alloc&) {  // which must not leave a parallel region
+            is_out_of_memory = 1;
+        }
 #pragma omp for schedule(dynamic)
         for (int64_t group = 0; group < num_groups; group++) {
+            if (kept.empty()) continue;
             int64_t first = group * TOGETHER, row = first;
             if (first + TOGETHER <= num_rows) {
                 draw<TOGETHER>(weights + first * size, uniforms + first, tokens + first, size,
@@ -62,4 +72,5 @@ extern "C" void rowmill_draw(const float* weights, const double* uniforms, int64
                 draw<1>(weights + row * size, uniforms + row, tokens + row, size, kept.data());
         }
     }
+    return is_out_of_memory;
 }

@@ -6,6 +6,7 @@ vocabulary.
 
 from __future__ import annotations
 
+import ctypes
 import math
 
 import numpy as np
@@ -283,3 +284,16 @@ def test_where_no_token_can_be_drawn_it_is_the_last_and_neighbours_are_unharmed(
         weights_RV[row, size // 2] = weight
         expected[row] = size - 1
     assert drawn(weights_RV, uniforms_R, 2) == expected
+
+
+TOO_MANY = 2**42  # floats: less than can be named, more than can be had
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_where_there_is_no_memory_the_kernels_raise(num_threads: int) -> None:
+    """Else the process would end without a word: C++ may throw nothing at its callers."""
+    shape = (ctypes.c_int64 * 7)(1, 1, 1, 1, 1, 1, 0)
+    with pytest.raises(MemoryError, match="rowmill_attend"):
+        kernels().attend(ctypes.addressof(shape), 0, 0, 0, 0, 0, 0, 0, 0, TOO_MANY, num_threads)
+    with pytest.raises(MemoryError, match="rowmill_draw"):
+        kernels().draw(0, 0, 0, 0, 8 * TOO_MANY, num_threads)
