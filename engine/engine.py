@@ -14,12 +14,14 @@ from torch import Tensor
 from engine.columns import column_of
 from engine.config import EngineConfig
 from engine.errors import EngineError, RequestError, SchedulingError
+from engine.kv_budget import KVBudget
 from engine.limits import allowed_new_tokens, check_vocabulary
 from engine.memory import default_budget
 from engine.models.packed import ModelShape, is_packed
 from engine.packed_runner import PackedRunner
 from engine.probe import Verdict, probe
 from engine.provenance import Provenance
+from engine.recovery import Recovery
 from engine.request import Request, RequestResult, SamplingParams
 from engine.runner import Chunk, Runner
 from engine.sampler import sample
@@ -59,19 +61,26 @@ class Engine:
         row_tile = verdict.policy.row_tile
         self.provenance = Provenance.of(model, verdict)
         """What every result of this engine carries."""
-        self.kv_budget_tokens = self.config.kv_budget_tokens or default_budget(model, shape)
+        self._budget = KVBudget(self.config.kv_budget_tokens or default_budget(model, shape))
         self._runner: Runner = (
-            PackedRunner(model, self.config.max_rows, self.kv_budget_tokens, row_tile)
+            PackedRunner(model, self.config.max_rows, self._budget, row_tile)
             if is_packed(model)
             else WaveRunner(model, shape, row_tile)
         )
         self._scheduler = Scheduler(
             self._runner,
             max_rows=self.config.max_rows,
-            kv_budget_tokens=self.kv_budget_tokens,
+            budget=self._budget,
             max_prefill_tokens=self.config.max_prefill_tokens,
             tool=Tool.of(tokenizer),
             terminal=self._terminal,
+        )
+        self._recovery = Recovery(
+            self._scheduler,
+            self._runner,
+            self._budget,
+            self.stats,
+            torch.device(model.get_device()),
         )
 
     @property
@@ -94,9 +103,15 @@ class Engine:
         return self._scheduler.num_busy_rows
 
     @property
+    def kv_budget_tokens(self) -> int:
+        """The present KV budget: the configured one, or less after memory ran out in a step."""
+        return self._budget.tokens
+
+    @property
     def kv_tokens(self) -> int:
-        """Tokens for which memory is allocated now; at most `kv_budget_tokens`. While a cache is
-        resized, its old and its new tensor are held at once."""
+        """Tokens for which memory is allocated now; at most `kv_budget_tokens`, unless a request
+        that needs more than a shrunk budget runs alone. While a cache is resized, its old and its
+        new tensor are held at once."""
         return self._runner.kv_tokens
 
     def submit(self, request: Request) -> None:
@@ -110,19 +125,28 @@ class Engine:
         if state is None:
             return False
         self._scheduler.cancel(state)
-        self._retire()
+        self._scheduler.retire()
         return True
 
     @torch.inference_mode()
     def step(self) -> list[RequestResult]:
         """One turn: every running row takes one token. Returns the requests that are done.
 
-        After an exception, of the model or the device, rows may be torn: the engine is of no more
-        use, and every further step raises SchedulingError.
+        Where memory runs out, all rows start over, with less at once; a request that does not even
+        fit alone is done then, with an `error` that says what would fit. After any other
+        exception, of the model or the device, rows may be torn: the engine is of no more use, and
+        every further step raises SchedulingError.
         """
         if self._is_broken:
             raise SchedulingError("a step of this engine has failed; make a new one")
         self._is_broken = True
+        results = self._results(self._recovery.attempt(self._turn))
+        self._is_broken = False
+        results, self._unread = self._unread + results, []
+        return results
+
+    def _turn(self) -> list[RequestState]:
+        """Admit, run the model, sample, retire. Returns the requests that are done."""
         self._scheduler.admit()
         chunks = self._scheduler.next_chunks()
         running = list(self._scheduler.running)
@@ -133,10 +157,7 @@ class Engine:
         self._append_tokens(rows, _with_first_logits(logits_RV, started))
         self.stats.steps += bool(rows)
         self.stats.tokens += len(rows)
-        results = self._retire()
-        self._is_broken = False
-        results, self._unread = self._unread + results, []
-        return results
+        return self._scheduler.retire()
 
     def generate(
         self,
@@ -198,7 +219,7 @@ class Engine:
         raise RequestError(
             "prompt_tokens" if is_prompt else "max_tokens",
             f"{state.num_prompt_tokens} prompt tokens and up to {max_new_tokens} new ones, both "
-            f"rounded up, need more than the KV budget of {self.kv_budget_tokens} tokens",
+            f"rounded up, need more than the KV budget of {self._budget.most} tokens",
         )
 
     def _add(self, state: RequestState) -> None:
@@ -223,8 +244,8 @@ class Engine:
         for row, token in zip(rows, tokens, strict=True):
             row.append(token)
 
-    def _retire(self) -> list[RequestResult]:
-        done = self._scheduler.retire()
+    def _results(self, done: list[RequestState]) -> list[RequestResult]:
+        """Of requests that leave; those of streams are read there."""
         for request in done:
             del self._states[request.id]
         return [

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.invariance import KEY_TILE, PREFILL_CHUNK, power_of_two, round_up
+from engine.kv_budget import KVBudget
 from engine.kv_cache import KVCache
 from engine.longest import Longest
 from engine.models.packed import Attend, PackedModel
@@ -30,20 +31,21 @@ class PackedRunner:
 
     prefill_chunk = PREFILL_CHUNK
 
-    def __init__(
-        self, model: PackedModel, max_rows: int, kv_budget_tokens: int, row_tile: int
-    ) -> None:
+    def __init__(self, model: PackedModel, max_rows: int, budget: KVBudget, row_tile: int) -> None:
         """`row_tile`: the rows of every product are padded to a multiple of it."""
         self.shape = model.shape
         self._model = model
         self._max_rows = max_rows
-        self._budget = kv_budget_tokens
+        self._budget = budget
         self._row_tile = row_tile
         self._device = torch.device(model.get_device())
         self._like = torch.empty(0, dtype=model.dtype, device=self._device)
         """What the caches are made like."""
         self._kernels = kernels_for(self._like)
-        self._prefixes = PrefixPool(model.shape)
+        self.reset()
+
+    def reset(self) -> None:
+        self._prefixes = PrefixPool(self.shape)
         self._longest = Longest()
         """Of what the rows of the open requests may come to."""
         self._rows: list[RowState] = []
@@ -67,7 +69,7 @@ class PackedRunner:
 
     def open(self, request: RequestState) -> None:
         key = self._key(request)
-        if self.kv_tokens + self._prefixes.growth(key) > self._budget:
+        if self.kv_tokens + self._prefixes.growth(key) > self._budget.tokens:
             self._trim()
         request.prefix = self._prefixes.add(key)
         self._longest.add(request.max_new_tokens)
@@ -146,7 +148,7 @@ class PackedRunner:
         num_tokens = min(power_of_two(longest, KEY_TILE), limit)
         num_rows = self._slots_for(len(rows))
         kept_rows, kept_tokens = max(num_rows, cache.num_rows), max(num_tokens, cache.num_tokens)
-        if self._prefixes.kv_tokens + kept_rows * kept_tokens > self._budget:
+        if self._prefixes.kv_tokens + kept_rows * kept_tokens > self._budget.tokens:
             self._prefixes.trim()
             kept_rows, kept_tokens = num_rows, num_tokens
         cache.resize(kept_rows, kept_tokens)

@@ -121,7 +121,8 @@ class RequestResult:
     """In row order: `rows[i]` is the row of index i."""
 
     error: str | None = None
-    """What went wrong, if anything did: then some row's finish_reason is `error`."""
+    """What went wrong, if anything did: then some row's finish_reason is `error`, or memory was too
+    small for the request, and its rows are missing, all or the last ones."""
 
     provenance: Provenance | None = None
     """What is needed to repeat these rows: the one object of the engine that made them."""

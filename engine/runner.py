@@ -38,7 +38,8 @@ class Runner(Protocol):
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens for which memory is allocated now; never above the budget."""
+        """Tokens for which memory is allocated now, or is to be where that has just failed; never
+        above the budget, but for a request that needs more than all of it and runs alone."""
 
     def cost(self, request: RequestState, num_rows: int) -> int:
         """Most tokens of memory that may come to be needed at once, between steps.
@@ -68,3 +69,6 @@ class Runner(Protocol):
 
     def compact(self, moves: Sequence[tuple[int, int]], num_rows: int) -> None:
         """Rows left: those at the tail fill the holes, by moves from slot to slot, in order."""
+
+    def reset(self) -> None:
+        """Forget all requests and rows, and free their memory; also after a failure halfway."""

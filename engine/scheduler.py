@@ -2,7 +2,9 @@
 
 A request waits, is admitted (its prompt is prefilled), starts its rows as slots come free, and is
 done with its last row. First come, first served, so nothing starves. Memory is reserved for the
-worst case before anything starts, so nothing that was admitted can run out of it.
+worst case before anything starts, so nothing that was admitted can outgrow the budget. Where the
+budget is more than there is, everything starts over within a smaller one (engine.recovery); what
+needs more than that is admitted when nothing else is, as the last resort.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from functools import partial
 
+from engine.kv_budget import KVBudget
 from engine.runner import Chunk, Runner
 from engine.state import RequestState, RowState
 from engine.tool_use import Tool
@@ -22,14 +25,14 @@ class Scheduler:
         runner: Runner,
         *,
         max_rows: int,
-        kv_budget_tokens: int,
+        budget: KVBudget,
         max_prefill_tokens: int,
         tool: Tool | None,
         terminal: frozenset[int],
     ) -> None:
         self._runner = runner
         self._max_rows = max_rows
-        self._budget = kv_budget_tokens
+        self._budget = budget
         self._max_prefill_tokens = max_prefill_tokens
         self._tool = tool
         self._terminal = terminal
@@ -51,8 +54,17 @@ class Scheduler:
         return bool(self._waiting or self._active)
 
     def fits_alone(self, request: RequestState) -> bool:
-        """Whether it could run if nothing else did."""
-        return self._runner.cost_alone(request) <= self._budget
+        """Whether it could run, within the configured budget, if nothing else did."""
+        return self._runner.cost_alone(request) <= self._budget.most
+
+    @property
+    def last_resort(self) -> RequestState | None:
+        """The request that runs although it needs more than the budget: then nothing else does,
+        and it gets one row, or one piece of its prompt, at a time."""
+        if len(self._active) != 1:
+            return None
+        (request,) = self._active.values()
+        return request if self._runner.cost_alone(request) > self._budget.tokens else None
 
     def add(self, request: RequestState) -> None:
         self._waiting[request.id] = request
@@ -63,16 +75,17 @@ class Scheduler:
         num_claimed = len(self.running) + sum(its.num_pending for its in self._active.values())
         while self._waiting and num_claimed < self._max_rows:
             request = next(iter(self._waiting.values()))
-            if self._runner.cost(request, 1) > self._budget:
+            if self._active and self._runner.cost(request, 1) > self._budget.tokens:
                 break
+            self._active[request.id] = request
+            del self._waiting[request.id]
             self._runner.open(request)
-            self._active[request.id] = self._waiting.pop(request.id)
             num_claimed += request.num_pending
 
     def next_chunks(self) -> list[Chunk]:
         """The pieces of prompts to prefill in this step, oldest request first."""
         chunks: list[Chunk] = []
-        room = self._max_prefill_tokens
+        room = self._max_prefill_tokens if self.last_resort is None else 1
         for request in self._active.values():
             while room > 0 and request.num_prefilled < request.num_prompt_tokens:
                 start = request.num_prefilled
@@ -104,10 +117,12 @@ class Scheduler:
             if row.finish_reason is not None and not request.is_cancelled:
                 request.num_unfinished -= 1
                 if request.num_unfinished == 0:
-                    done.append(self._active.pop(request.id))
+                    done.append(request)
         self._compact()
         for request in done:
             self._runner.close(request)
+        for request in done:  # last: where memory runs out above, they must not be lost
+            del self._active[request.id]
         return done
 
     def cancel(self, request: RequestState) -> None:
@@ -117,6 +132,25 @@ class Scheduler:
         if self._active.pop(request.id, None) is None:
             del self._waiting[request.id]
         self._runner.close(request)
+
+    def restart(self) -> None:
+        """Everything waits again, in the order in which it came, and holds no memory.
+
+        Wherever the step broke off. Of a request's rows, the first ones that are finished stay.
+        """
+        self._runner.reset()
+        self.running = []
+        for request in self._active.values():
+            request.restart()
+        self._waiting = OrderedDict(self._active | self._waiting)
+        self._active = {}
+        self._num_pending = sum(request.num_pending for request in self._waiting.values())
+
+    def fail(self, request: RequestState, failure: str) -> None:
+        """Take out a request that waits and can't be run."""
+        request.failure = failure
+        self._num_pending -= request.num_pending
+        del self._waiting[request.id]
 
     def _compact(self) -> None:
         """Rows from the tail take the slots of finished ones."""
@@ -134,9 +168,13 @@ class Scheduler:
         self._runner.compact(moves, len(running))
 
     def _num_fitting(self, request: RequestState, wanted: int) -> int:
-        """How many of so many more rows of a request can start with the memory there is."""
+        """How many of so many more rows of a request can start with the memory there is.
+
+        One can where nothing runs: it fits, or its request is the last resort.
+        """
         cost = partial(self._runner.cost, request)
-        return bisect_right(range(1, wanted + 1), self._budget, key=cost)
+        fitting = bisect_right(range(1, wanted + 1), self._budget.tokens, key=cost)
+        return fitting if self.running else max(fitting, 1)
 
     def _start(self, request: RequestState, num_rows: int) -> None:
         first = len(request.rows)

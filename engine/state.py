@@ -17,6 +17,7 @@ class RequestState:
     """A request from its submission to its last row. Only the scheduler changes it."""
 
     __slots__ = (
+        "failure",
         "is_cancelled",
         "max_new_tokens",
         "num_prefilled",
@@ -30,6 +31,8 @@ class RequestState:
     def __init__(self, request: Request, max_new_tokens: int) -> None:
         self.request = request
         self.max_new_tokens = max_new_tokens
+        self.failure: str | None = None
+        """Why it can't be run, where that was found out."""
         self.is_cancelled = False
         self.num_prefilled = 0
         self.num_unfinished = request.num_samples
@@ -64,11 +67,26 @@ class RequestState:
 
     @property
     def error(self) -> str | None:
+        if self.failure is not None:
+            return self.failure
         for row in self.rows:
             if row.finish_reason == "error":
                 place = f"row {row.index}, position {len(row.tokens)}"
                 return f"{place}: the model's logits are not finite numbers"
         return None
+
+    def restart(self) -> None:
+        """Forget the rows but the first ones that are finished, and the prompt's keys and values.
+
+        One row stays to be run even where all are finished: a request is done with its last row.
+        """
+        running = (row.index for row in self.rows if not row.is_finished)
+        kept = next(running, min(len(self.rows), self.request.num_samples - 1))
+        self.rows = self.rows[:kept]
+        self.num_unfinished = self.request.num_samples - kept
+        self.num_prefilled = 0
+        self.prefix = None
+        self.prompt_logits_V = None
 
     def result(self, provenance: Provenance) -> RequestResult:
         rows = [row.result() for row in self.rows]

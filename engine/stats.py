@@ -14,3 +14,7 @@ class EngineStats:
     """Tokens that rows took, forced ones included. One row takes at most one per step, so
     tokens / steps is the mean number of rows per step."""
     prompt_tokens: int = 0
+    memory_shortages: int = 0
+    """How often memory ran out in a step, so that rows started over."""
+    restarted_rows: int = 0
+    """Rows that did so; what they had taken stays counted in `tokens`."""

@@ -23,7 +23,10 @@ from engine.state import RequestState, RowState
 
 
 class Wave:
-    """Rows of one request in lockstep. The batch is padded to whole tiles with copies of a row."""
+    """Rows of one request in lockstep. The batch is padded to whole tiles with copies of a row.
+
+    It takes its memory in `begin`.
+    """
 
     def __init__(self, rows: list[RowState], shape: ModelShape, row_tile: int) -> None:
         request = rows[0].request
@@ -36,7 +39,10 @@ class Wave:
             head_dim=shape.head_dim,
             num_layers=shape.num_layers,
         )
-        self._cache.prefill(request.prefix)
+
+    def begin(self) -> None:
+        """Repeat the prompt for each row."""
+        self._cache.prefill(self.rows[0].request.prefix)
 
     @property
     def kv_tokens(self) -> int:
@@ -69,6 +75,9 @@ class WaveRunner:
         self._row_tile = row_tile
         self.shape = shape
         self.prefill_chunk = shape.max_seq_len
+        self.reset()
+
+    def reset(self) -> None:
         self._prefix_tokens = 0
         """Of the open requests' prompts."""
         self._longest = Longest()
@@ -131,6 +140,7 @@ class WaveRunner:
         for starting in self._starting:
             if rows := [row for row in starting if row in running]:
                 self._waves.append(Wave(rows, self.shape, self._row_tile))
+                self._waves[-1].begin()  # listed before: what fails for want of memory is counted
         self._starting = []
         self._wave_tokens = sum(wave.kv_tokens for wave in self._waves)
 

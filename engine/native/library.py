@@ -65,7 +65,8 @@ class Library:
     draw: Callable[..., None]
 
 
-def _raise_where_short(is_out_of_memory: int, function: Any, arguments: tuple[Any, ...]) -> None:
+def _raise_where_short(is_out_of_memory: Any, function: Any, arguments: Any) -> Any:
+    """What ctypes calls with a kernel's answer."""
     if is_out_of_memory:
         raise MemoryError(f"no memory for the buffers of {function.__name__}")
 
