@@ -8,11 +8,13 @@ time. Only where it fails so, too, it is the request that does not fit.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -115,20 +117,27 @@ class Recovery:
 
     def _why(self, request: RequestState) -> str:
         """What a request that failed alone needs, and what would fit."""
-        held, most = self._budget.most_held, request.max_new_tokens
-
-        def cost(max_new_tokens: int) -> int:
-            return self._runner.cost_alone(RequestState(request.request, max_new_tokens))
-
-        fitting = bisect_right(range(1, most + 1), held, key=cost)
-        enough = (
-            f"enough for a max_tokens of {fitting} after this prompt, "
-            f"{request.num_prompt_tokens + fitting} tokens together"
-            if fitting
-            else "too few for this prompt and one token"
-        )
+        num_prompt_tokens, most = request.num_prompt_tokens, request.max_new_tokens
         return (
-            f"out of memory: {request.num_prompt_tokens} prompt tokens and up to {most} new ones, "
-            f"both rounded up, need {cost(most)} tokens of KV cache, also alone and one row at a "
-            f"time; {held} have fitted so far, {enough}"
+            f"out of memory: {num_prompt_tokens} prompt tokens and up to {most} new ones, both "
+            f"rounded up, need {self._cost(request, num_prompt_tokens, most)} tokens of KV cache, "
+            f"also alone and one row at a time; {self._budget.most_held} have fitted so far, "
+            f"{self._what_would_fit(request)}"
         )
+
+    def _what_would_fit(self, request: RequestState) -> str:
+        """By what has fitted: of its max_tokens after its prompt, else of its prompt."""
+        num_prompt_tokens, held = request.num_prompt_tokens, self._budget.most_held
+        costs = partial(self._cost, request, num_prompt_tokens)
+        fitting = bisect_right(range(1, request.max_new_tokens + 1), held, key=costs)
+        if fitting > 0:
+            return f"enough for this prompt and a max_tokens of {fitting}"
+        costs = partial(self._cost, request, max_new_tokens=1)
+        fitting = bisect_right(range(1, num_prompt_tokens + 1), held, key=costs)
+        return f"enough for a prompt of {fitting} tokens" if fitting > 0 else "enough for none"
+
+    def _cost(self, request: RequestState, num_prompt_tokens: int, max_new_tokens: int) -> int:
+        """Of one row of such a request alone, were its prompt so long."""
+        prompt = request.request.prompt_tokens[:num_prompt_tokens]
+        shorter = dataclasses.replace(request.request, prompt_tokens=prompt)
+        return self._runner.cost_alone(RequestState(shorter, max_new_tokens))

@@ -200,8 +200,8 @@ def test_what_does_not_fit_alone_fails_alone_and_says_what_would_fit(scarce: Sca
     assert "30 prompt tokens and up to 1900 new ones" in error and "alone" in error
     assert {name: result.rows for name, result in results.items()} == expected
 
-    fitting = re.search(r"max_tokens of (\d+) after this prompt, (\d+) tokens together", error)
-    assert fitting and int(fitting[2]) == 30 + int(fitting[1])
+    fitting = re.search(r"enough for this prompt and a max_tokens of (\d+)$", error)
+    assert fitting
     smaller = request("smaller", prompt_of(30, 9), 3, max_tokens=int(fitting[1]), seed=9)
     engine.submit(smaller)
     (result,) = finished(engine)
@@ -323,3 +323,18 @@ def test_real_allocators_are_understood() -> None:
         assert is_out_of_memory(caught.value)
     for error in (RuntimeError("mat1 and mat2 shapes"), ValueError("out of memory"), OSError(12)):
         assert not is_out_of_memory(error)
+
+
+def test_what_fails_at_its_prompt_is_told_how_long_a_one_would_fit(scarce: Scarce) -> None:
+    engine = short_engine(scarce)
+    engine.submit(request("small", prompt_of(200, 1), 4, max_tokens=60))
+    list(finished(engine))
+    engine.submit(request("large", prompt_of(1500, 1), max_tokens=60))
+    limit_kv(scarce, engine, 600)
+    (result,) = finished(engine)
+    assert result.error is not None
+    fitting = re.search(r"enough for a prompt of (\d+) tokens$", result.error)
+    assert fitting
+    engine.submit(request("fitting", prompt_of(int(fitting[1]), 1), max_tokens=1))
+    (result,) = finished(engine)
+    assert result.error is None
