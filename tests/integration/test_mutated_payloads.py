@@ -12,6 +12,7 @@ import redis
 
 from engine import RequestError
 from jobs import Client, GenerateJob, JobsError, MsgpackSerializer, SampledRows
+from jobs.job_options import MAX_PAYLOAD_BYTES
 from tests.integration.conftest import StartWorker, WorkerProcess
 from tests.integration.hostile_hashes import all_jobs
 from tests.integration.hostile_job import Ending, HostileJob
@@ -19,7 +20,7 @@ from tests.integration.hostile_payloads import all_payloads
 from tests.integration.job_mixes import long_jobs, mixed_jobs
 from tests.integration.payload_bombs import all_bombs
 from tests.waiting import until
-from worker.translate import MAX_PAYLOAD_BYTES, to_job
+from worker.translate import read_job
 
 Expected = Callable[[GenerateJob], SampledRows]
 
@@ -153,7 +154,7 @@ def _is_in(registry: str, job: HostileJob, connection: redis.Redis) -> bool:
 def _rows_of(job: HostileJob, expected: Expected) -> SampledRows | None:
     """The rows that a payload asks for; None where it must be refused."""
     try:
-        wanted = to_job(job.data)
+        wanted = read_job(job.data, MAX_PAYLOAD_BYTES)
         return expected(wanted) if wanted.num_samples <= MOST_ROWS else None
     except (JobsError, RequestError):
         return None

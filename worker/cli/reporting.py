@@ -101,6 +101,14 @@ def log_to_stderr(*, quiet: bool) -> None:
         level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    for name in ("rq.job", "rq.webhook"):
+        logging.getLogger(name).addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """RQ's warnings about what a producer wrote: no defect of ours, and any number of them."""
+    record.exc_info = None
+    return True
 
 
 def _print(text: str) -> None:
