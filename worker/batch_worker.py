@@ -196,7 +196,7 @@ class BatchWorker(BaseWorker):
     def _submit(self, claim: Claim) -> None:
         try:
             job = to_job(claim, self._config.max_payload_bytes)
-            self._engine.submit(to_request(claim, job))
+            self._engine.submit(to_request(job, claim.execution_id))
         except (JobsError, RequestError) as error:
             log.info("job %s fails: %s", claim.job_id, error)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")

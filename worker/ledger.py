@@ -152,7 +152,8 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
 
 def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
     queue, job_id, execution_id, claimed_at, *rest = reply
-    callbacks, (payload, timeout, deadline, created_at) = rest[:3], rest[3:]
+    reply_to, *callbacks = rest[:4]
+    payload, timeout, deadline, created_at = rest[4:]
     return Claim(
         queue=queue.decode(),
         job_id=job_id.decode(),
@@ -163,6 +164,7 @@ def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
         created_at=_unix_time(created_at),
         claimed_at=float(claimed_at),
         is_alone=is_alone,
+        has_reply_list=bool(reply_to),
         callbacks=tuple(its for its, value in zip(_CALLBACKS, callbacks, strict=True) if value),
     )
 

@@ -40,14 +40,13 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
         raise InvalidJobError(
             "tenant", f"{job.tenant!r} on queue {claim.queue!r}", "of the queue named queue@tenant"
         )
+    if job.reply_to is not None and not claim.has_reply_list:
+        raise InvalidJobError("reply_to", "a name from plain RQ", "pushed with Rowmill's client")
     return job
 
 
-def to_request(claim: Claim, job: GenerateJob) -> Request:
-    """The request that a job asks for; its ID is the execution's.
-
-    Raises RequestError for a field that no engine takes.
-    """
+def to_request(job: GenerateJob, request_id: str) -> Request:
+    """The request that a job asks for. Raises RequestError for a field that no engine takes."""
     params = SamplingParams(
         max_tokens=job.max_tokens,
         temperature=job.temperature,
@@ -57,7 +56,7 @@ def to_request(claim: Claim, job: GenerateJob) -> Request:
         seed=job.seed,
     )
     return Request(
-        id=claim.execution_id,
+        id=request_id,
         prompt_tokens=job.prompt_tokens,
         num_samples=job.num_samples,
         params=params,

@@ -13,13 +13,13 @@ import pytest
 import redis
 from rq.job import Job
 
-from engine import Engine, Request, RequestResult, SamplingParams
+from engine import Engine, RequestResult
 from engine.models import load_model
 from jobs import Client, GenerateJob, MsgpackSerializer, SampledRows
 from jobs.connection import open_connection
 from tests.waiting import until
 from worker.embedded import embedded_server
-from worker.translate import to_rows
+from worker.translate import to_request, to_rows
 
 StartWorker = Callable[..., "WorkerProcess"]
 
@@ -104,10 +104,7 @@ def expected() -> Callable[[GenerateJob], SampledRows]:
     @functools.cache  # many tests run the same jobs
     def rows(job: GenerateJob) -> SampledRows:
         engine = Engine(model, tokenizer)
-        fields = job.fields()
-        prompt, num_samples = fields.pop("prompt_tokens"), fields.pop("num_samples")
-        params = SamplingParams(**fields)
-        engine.submit(Request(id="a", prompt_tokens=prompt, num_samples=num_samples, params=params))
+        engine.submit(to_request(job, "a"))
         results: list[RequestResult] = []
         while engine.has_work:
             results += engine.step()

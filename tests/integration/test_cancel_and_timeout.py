@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from rq import Queue
 from rq.command import send_stop_job_command
 from rq.job import Job
 from rq.suspension import resume, suspend
 
 from jobs import (
+    FUNCTION_NAME,
     Client,
     GenerateJob,
     JobCancelledError,
@@ -71,6 +73,23 @@ def test_a_job_that_runs_too_long_fails_and_says_so(
             hasty.result(slow, timeout=60)
     job = question(seed=5)
     assert client.result(client.submit(job), timeout=60) == expected(job)
+
+
+def test_a_deadline_ends_a_job_that_runs_and_one_that_plain_rq_pushed(
+    queue: str, client: Client, connection: redis.Redis, start_worker: StartWorker,
+    expected: Expected,
+) -> None:  # fmt: skip
+    start_worker("--max-rows", "16")
+    slow = question(num_samples=4096, temperature=8.0, deadline_seconds=1)
+    rq_queue = Queue(queue, connection=connection, serializer=MsgpackSerializer)
+    pushed = [client.submit(slow), rq_queue.enqueue(FUNCTION_NAME, kwargs=slow.fields()).id]
+    job = question(deadline_seconds=1000)
+    good = client.submit(job)
+
+    for job_id in pushed:
+        with pytest.raises(JobFailedError, match="deadline_seconds"):
+            client.result(job_id, timeout=60)
+    assert client.result(good, timeout=60) == expected(job)
 
 
 def test_suspended_workers_take_nothing(

@@ -74,6 +74,25 @@ def test_a_second_sigterm_puts_what_runs_back_at_the_head_of_the_queue_in_order(
         assert client.result(job_ids[index], timeout=60) == expected(jobs[index])
 
 
+def test_what_is_not_done_after_the_drain_goes_back_to_the_head_in_order(
+    client: Client,
+    queue: str,
+    connection: redis.Redis,
+    start_worker: StartWorker,
+) -> None:
+    worker = start_worker("--max-rows", "20", "--drain-seconds", "0.2").process
+    endless = question(num_samples=4096, temperature=8.0)
+    job_ids = client.submit_many([endless, *long_jobs(3)])
+    until(lambda: client.status(job_ids[0]) is JobStatus.RUNNING, what="the job to run")
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(60) == 0
+    assert queued_jobs(queue, connection) == job_ids
+    assert connection.hget(f"rq:job:{job_ids[0]}", "attempts") == b"0"
+    assert not connection.exists(f"rq:wip:{queue}", f"rq:workers:{queue}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_worker_ends_on_one_signal(
     queue: str, connection: redis.Redis, start_worker: StartWorker, number: signal.Signals

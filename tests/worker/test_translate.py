@@ -53,7 +53,7 @@ def claim(payload: bytes, *callbacks: str, queue: str = "rowmill") -> Claim:
 
 
 def read(claimed: Claim) -> Request:
-    return to_request(claimed, to_job(claimed, MAX_PAYLOAD_BYTES))
+    return to_request(to_job(claimed, MAX_PAYLOAD_BYTES), claimed.execution_id)
 
 
 def call(function: object = FUNCTION_NAME, *, args: object = (), kwargs: object = None) -> bytes:
@@ -148,6 +148,12 @@ def test_a_tenant_s_job_stands_in_the_tenant_s_queue() -> None:
         with pytest.raises(InvalidJobError) as caught:
             read(claim(payload, queue=queue))
         assert caught.value.field == "tenant"
+
+
+def test_a_reply_list_that_the_server_does_not_know_is_no_loss_in_silence() -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        read(claim(call(kwargs={**FIELDS, "reply_to": "mine"})))
+    assert caught.value.field == "reply_to"
 
 
 def test_a_bad_field_is_named() -> None:

@@ -5,7 +5,7 @@
 --       as RQ stores them the reasons to refuse an ID, a payload, a late job and broken keys,
 --       then the queues
 -- Returns {whether what was taken must run alone, claims}; a claim is
--- {queue, job ID, execution ID, time, lengths of the names of three callbacks, and its fields data,
+-- {queue, job ID, execution ID, time, lengths of its reply list's name and of three callbacks', and its fields data,
 -- timeout, deadline and created_at}.
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
@@ -45,6 +45,7 @@ local function register(queue, job_id, attempts)
     'last_heartbeat', now_text, 'worker_name', worker)
   redis.call('PERSIST', key)
   return {queue, job_id, execution_id, string.format('%.6f', now),
+    redis.call('HSTRLEN', key, 'reply_to'),
     redis.call('HSTRLEN', key, 'success_callback_name'),
     redis.call('HSTRLEN', key, 'failure_callback_name'),
     redis.call('HSTRLEN', key, 'stopped_callback_name'),
