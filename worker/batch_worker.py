@@ -253,6 +253,8 @@ class BatchWorker(BaseWorker):
             "engine_tokens": stats.tokens,
             "engine_prompt_tokens": stats.prompt_tokens,
             "running_rows": self._engine.num_running_rows,
+            "kv_budget_tokens": self._engine.kv_budget_tokens,
+            "memory_shortages": stats.memory_shortages,
         }
         with self.connection.pipeline() as pipe:
             # A dead worker's record is gone soon after its leases, not after RQ's minutes.

@@ -77,7 +77,7 @@ class Finalizer:
         """Store a batch, however often that takes; a refused outcome becomes a failure once."""
         while outcomes:
             try:
-                answers = self._ledger.finish(outcomes)
+                answers = self._answers(outcomes)
             except redis.RedisError as error:
                 log.warning("can't store %d outcomes, will try again: %s", len(outcomes), error)
                 time.sleep(_RETRY_SECONDS)
@@ -93,6 +93,25 @@ class Finalizer:
                     log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
                 self._claims.remove([outcome.claim])
             outcomes = refused
+
+    def _answers(self, outcomes: list[Outcome]) -> list[bool | str]:
+        """As the ledger's, also where the server refuses a call for what one outcome is."""
+        try:
+            return self._ledger.finish(outcomes)
+        except redis.ResponseError as error:
+            if not _is_for_ever(error):
+                raise
+            if len(outcomes) == 1:
+                return [str(error)]
+            return [answer for outcome in outcomes for answer in self._answers([outcome])]
+
+
+def _is_for_ever(error: redis.ResponseError) -> bool:
+    """Whether the server would refuse this ever again.
+
+    Codes such as OOM, MISCONF, NOREPLICAS or READONLY tell of a server that may recover.
+    """
+    return type(error) is redis.ResponseError and not str(error).split(" ", 1)[0].isupper()
 
 
 def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:

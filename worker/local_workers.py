@@ -13,7 +13,10 @@ from types import TracebackType
 
 _CHECK_SECONDS = 0.5
 _STOP_SECONDS = 90.0
-_MOST_RESTARTS = 3
+_MOST_FAILURES = 3
+"""Of a worker that ends by itself: it would do so again."""
+_MOST_KILLS = 100
+"""Of a worker that a signal ends: for a job that fails after its attempts, or want of memory."""
 
 
 class LocalWorkers:
@@ -31,6 +34,7 @@ class LocalWorkers:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self.num_restarts = 0
+        self._num_failures = 0
 
     def __enter__(self) -> LocalWorkers:
         self._processes = [self._start() for _ in range(self.number)]
@@ -65,7 +69,10 @@ class LocalWorkers:
 
     @property
     def _may_try(self) -> bool:
-        return self.num_restarts < _MOST_RESTARTS * self.number
+        num_kills = self.num_restarts - self._num_failures
+        return self._num_failures < _MOST_FAILURES * self.number and (
+            num_kills < _MOST_KILLS * self.number
+        )
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl+C in the terminal then reaches only us, and we stop it.
@@ -74,8 +81,10 @@ class LocalWorkers:
     def _watch(self) -> None:
         while not self._is_stopping.wait(_CHECK_SECONDS):
             for index, process in enumerate(self._processes):
-                if process.poll() is not None and self._may_try:
+                code = process.poll()
+                if code is not None and self._may_try:
                     self.num_restarts += 1
+                    self._num_failures += code >= 0
                     self._processes[index] = self._start()
 
 

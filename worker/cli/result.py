@@ -31,6 +31,9 @@ def result(
         str | None,
         typer.Option(help="Adds every row's text, by this model's tokenizer.", show_default=False),
     ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete each job from the server once it is printed.")
+    ] = False,
     redis: Redis = None,
     data: Data = None,
     queue: Queue = "rowmill",
@@ -51,6 +54,9 @@ def result(
                 if isinstance(outcome, JobsError):
                     failures.append(outcome)
                 typer.echo(_line(job_id, outcome, tokenizer))
+                if delete:
+                    sys.stdout.flush()
+                    client.delete([job_id])
         if failures:
             raise typer.Exit(exit_code(failures[0]))
 

@@ -48,6 +48,23 @@ def submit(
     job_id: Annotated[
         str | None, typer.Option(help="The job's ID.", show_default="a random one")
     ] = None,
+    deadline_seconds: Annotated[
+        float | None,
+        typer.Option(help="Fail unless done so soon after the push.", show_default=False),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose jobs: tenants take turns.", show_default=False)
+    ] = None,
+    reply_to: Annotated[
+        str | None,
+        typer.Option(help="List on which the job's ID is put when it ends.", show_default=False),
+    ] = None,
+    max_queued: Annotated[
+        int | None, typer.Option(min=1, help="Don't push beyond it.", show_default="no limit")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where --max-queued is reached, wait for room.")
+    ] = False,
     redis: Redis = None,
     data: Data = None,
     queue: Queue = "rowmill",
@@ -67,6 +84,9 @@ def submit(
             "top_p": top_p,
             "min_p": min_p,
             "seed": seed,
+            "deadline_seconds": deadline_seconds,
+            "tenant": tenant,
+            "reply_to": reply_to,
         }
         lines = JobLines(fields, model=model, is_raw=raw)
         if prompt_tokens is not None or text is not None:
@@ -78,7 +98,9 @@ def submit(
             raise BadInputError("give --prompt-tokens, --text, or JSON lines on standard input")
         else:
             pushed = lines.read(sys.stdin)
-        with Client(server_url(redis, data), queue) as client:
+        patience = None if wait else 0.0
+        url = server_url(redis, data)
+        with Client(url, queue, max_queued=max_queued, wait_when_full=patience) as client:
             job_ids = client.submit_many(
                 [job for _, job in pushed], job_ids=[its_id for its_id, _ in pushed]
             )
