@@ -111,7 +111,10 @@ local function give_back_lost_claim()
   end
 end
 
-if lost_prefix ~= '' then give_back_lost_claim() end
+if lost_prefix ~= '' then
+  give_back_lost_claim()
+  rest_if_idle(worker)
+end
 if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, claimed} end
 
 local looks = 0

@@ -68,6 +68,7 @@ for _, composite in ipairs(ended) do
   local worker = redis.pcall('HGET', 'rq:execution:' .. composite, 'worker_name')
   worker = type(worker) == 'string' and worker or ''
   pcall(forget_execution, queue, worker, job_id, execution_id)
+  rest_if_idle(worker)
   pcall(recover, job_id, worker)
 end
 
