@@ -10,7 +10,8 @@ job_options.py   timeouts, lifetimes, attempts
 wire.py          both as bytes, with int_array.py and packed_rows.py
 rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
-connection.py    the server's URL, timeouts and errors
+server_url.py    the server's URL
+connection.py    the connection's timeouts and errors
 client.py        Client: submit, result, status, cancel
 function.py      the function name that jobs carry
 """
@@ -23,6 +24,8 @@ from jobs.errors import (
     JobFailedError,
     JobNotFoundError,
     JobsError,
+    LoginRefusedError,
+    PermissionDeniedError,
     QueueFullError,
     ResultTimeoutError,
     ServerUnavailableError,
@@ -49,7 +52,9 @@ __all__ = [
     "JobOptions",
     "JobStatus",
     "JobsError",
+    "LoginRefusedError",
     "MsgpackSerializer",
+    "PermissionDeniedError",
     "Provenance",
     "QueueFullError",
     "ResultTimeoutError",

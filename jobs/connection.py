@@ -7,7 +7,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.errors import InvalidJobError, ServerUnavailableError
+from jobs.errors import (
+    InvalidJobError,
+    LoginRefusedError,
+    PermissionDeniedError,
+    ServerUnavailableError,
+)
+from jobs.server_url import FORMS, check_url
 
 CONNECT_TIMEOUT = 5.0
 """Seconds until a server that does not answer a connection is called unavailable."""
@@ -21,17 +27,26 @@ MAX_BLOCK = 5.0
 _UNAVAILABLE = (
     redis.ConnectionError,
     redis.TimeoutError,
+    redis.InvalidResponse,
     redis.exceptions.OutOfMemoryError,
     redis.ReadOnlyError,
 )
+_LOGIN_REFUSED = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+)
+_DENIED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+_NO_LOGIN = "HELLO must be called with the client already authenticated"
+_ECHO = ", with args beginning with"
 
 
 def open_connection(url: str) -> redis.Redis:
     """Prepares a connection to a redis://, rediss:// or unix:// URL; nothing is sent yet.
 
     It never repeats a command by itself: whether a lost reply may be asked for again is for the
-    caller to know.
+    caller to know. Raises InvalidJobError for a bad URL, without a part of it.
     """
+    check_url(url)
     try:
         return redis.Redis.from_url(
             url,
@@ -41,8 +56,7 @@ def open_connection(url: str) -> redis.Redis:
         )
     except (ValueError, TypeError):
         # Neither the URL nor the cause is shown: both may hold a part of the password.
-        allowed = "redis://[user:password@]host[:port][/db], rediss://… or unix://path"
-        raise InvalidJobError("url", "this URL", allowed) from None
+        raise InvalidJobError("url", "this URL", FORMS) from None
 
 
 def check_connection(connection: object) -> redis.Redis:
@@ -61,7 +75,9 @@ def address_of(connection: redis.Redis) -> str:
     known = connection.get_connection_kwargs()
     if "path" in known:
         return f"unix://{known['path']}"
-    return f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+    address = f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+    is_encrypted = issubclass(connection.connection_pool.connection_class, redis.SSLConnection)
+    return f"{address} (TLS)" if is_encrypted else address
 
 
 def longest_block(connection: redis.Redis) -> float:
@@ -73,8 +89,31 @@ def longest_block(connection: redis.Redis) -> float:
 
 @contextmanager
 def server_errors(address: str) -> Iterator[None]:
-    """Turns "cannot be reached" and "takes no writes" into ServerUnavailableError."""
+    """Turns what hinders every command into a ServerUnavailableError.
+
+    That is: the server can't be reached or takes no writes, LoginRefusedError, and
+    PermissionDeniedError. Their texts hold no password.
+    """
     try:
         yield
-    except _UNAVAILABLE as error:
-        raise ServerUnavailableError(address, str(error)) from error
+    except redis.RedisError as error:
+        translated = _translated(error, address)
+        if translated is None:
+            raise
+        # What the server echoes may be the login, so a traceback must not show it either.
+        raise translated from (None if _ECHO in str(error) else error)
+
+
+def _translated(error: redis.RedisError, address: str) -> ServerUnavailableError | None:
+    text = str(error)
+    # A server that does not know HELLO or AUTH repeats what it was sent: the password.
+    reason = text.partition(_ECHO)[0].rstrip(".")
+    if isinstance(error, _LOGIN_REFUSED):
+        is_missing = text.startswith(_NO_LOGIN)
+        return LoginRefusedError(address, "it wants a password" if is_missing else reason)
+    is_denied_in_script = any(words in text for words in _DENIED_IN_SCRIPT)
+    if is_denied_in_script or isinstance(error, redis.exceptions.NoPermissionError):
+        return PermissionDeniedError(address, reason)
+    if isinstance(error, _UNAVAILABLE) or _ECHO in text:
+        return ServerUnavailableError(address, reason)
+    return None

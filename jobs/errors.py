@@ -4,6 +4,8 @@
     ├── InvalidJobError (ValueError)        a field breaks its limit
     ├── WireError                           not Rowmill's wire format, or a value it cannot hold
     ├── ServerUnavailableError              no Redis or Valkey server answers
+    │   ├── LoginRefusedError               it wants another user or password
+    │   └── PermissionDeniedError           its access rules forbid a command, key or channel
     ├── QueueFullError                      there is no room for a job in its queue
     ├── JobExistsError                      a job ID is taken; nothing was overwritten
     ├── JobNotFoundError                    no such job, or its result has expired
@@ -78,6 +80,26 @@ class QueueFullError(JobsError):
         return (
             f"queue {self.queue} holds {self.max_queued} jobs (max_queued): {len(self.job_ids)} "
             f"job(s) not pushed: {brief(self.job_ids)}"
+        )
+
+
+class LoginRefusedError(ServerUnavailableError):
+    """The server wants another user or password than the URL has, or one where it has none."""
+
+    def __str__(self) -> str:
+        return f"the Redis or Valkey server at {self.address} refuses the login: {self.reason}"
+
+
+class PermissionDeniedError(ServerUnavailableError):
+    """The server's access rules (ACL) forbid this user a command, key or channel.
+
+    `reason` names what, where the server does.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the Redis or Valkey server at {self.address} does not permit this: {self.reason}. "
+            "docs/security.md lists what producers and workers need"
         )
 
 

@@ -11,6 +11,8 @@ ERRORS = [
     jobs.InvalidJobError("seed", "-1", "an integer from 0"),
     jobs.WireError("not msgpack"),
     jobs.ServerUnavailableError("localhost:6379", "refused"),
+    jobs.LoginRefusedError("localhost:6379", "wrong password"),
+    jobs.PermissionDeniedError("localhost:6379", "no permissions to run the 'get' command"),
     jobs.QueueFullError("rowmill", 10, ("a",)),
     jobs.JobExistsError(("a", "b")),
     jobs.JobNotFoundError("a"),
