@@ -10,6 +10,7 @@ from engine.native import HOW_TO_BUILD, are_missing
 from jobs.connection import address_of, open_connection, server_errors
 from worker.batch_worker import BatchWorker
 from worker.config import WorkerConfig
+from worker.permissions import check_permissions
 
 log = logging.getLogger("rowmill.worker")
 
@@ -31,6 +32,7 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     address = address_of(connection)
     with server_errors(address):
         connection.ping()
+        check_permissions(connection, [config.queue])
     model, tokenizer = load_model(config.model, device, config.dtype)
     if tokenizer is None:
         log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
