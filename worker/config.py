@@ -27,7 +27,8 @@ class ConfigError(Exception):
 class WorkerConfig:
     model: str
     """A checkpoint's folder, or `demo`."""
-    redis_url: str
+    redis_url: str = dataclasses.field(repr=False)
+    """Never shown: it may hold a password."""
     engine: EngineConfig
     queues: tuple[str, ...] = ("rowmill",)
     """In order of priority: as long as one has jobs, none is taken from those after it."""

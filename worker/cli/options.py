@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.server_url import secrets_of
+from worker.cli.reporting import warn
 from worker.config import REDIS_VARIABLE, redis_from_environment
 from worker.embedded import default_folder, socket_url
 
@@ -32,6 +34,13 @@ Threads = Annotated[
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]
 
 
+def given_url(redis: str | None) -> str | None:
+    """The server that a person names; warns of a password where others can read it."""
+    if redis and secrets_of(redis):
+        warn(f"the password in --redis shows in the list of processes: set {REDIS_VARIABLE}")
+    return redis or redis_from_environment()
+
+
 def server_url(redis: str | None, data: Path | None) -> str:
     """The server that a producer or reader talks to."""
-    return redis or redis_from_environment() or socket_url(data or default_folder())
+    return given_url(redis) or socket_url(data or default_folder())

@@ -7,7 +7,7 @@ import enum
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from jobs import (
     ServerUnavailableError,
 )
 from vocab import TokenizerError
+from worker.cli.redaction import RedactingFormatter
 from worker.config import ConfigError
 from worker.embedded import EmbeddedServerError
 
@@ -95,11 +96,14 @@ def leave_on_sigterm() -> None:
         signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
 
 
-def log_to_stderr(*, quiet: bool) -> None:
-    level = logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+def log_to_stderr(*, quiet: bool, secrets: Sequence[str] = ()) -> None:
+    """`secrets` are blacked out in every line, whoever logs it, and in tracebacks too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", secrets)
     )
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     for name in ("rq.job", "rq.webhook"):
         logging.getLogger(name).addFilter(_without_traceback)
@@ -111,6 +115,10 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _print(text: str) -> None:
-    err.print("[red]rowmill:[/] ", end="")
+def warn(text: str) -> None:
+    _print(text, "yellow")
+
+
+def _print(text: str, colour: str = "red") -> None:
+    err.print(f"[{colour}]rowmill:[/] ", end="")
     err.print(text, markup=False, highlight=False, soft_wrap=True)

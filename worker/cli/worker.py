@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from jobs.job_options import MAX_PAYLOAD_BYTES
-from worker.cli.options import Data, Redis, Threads
+from jobs.server_url import secrets_of
+from worker.cli.options import Data, Redis, Threads, given_url
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -17,7 +18,6 @@ from worker.cli.reporting import (
     out,
     reported_errors,
 )
-from worker.config import redis_from_environment
 from worker.embedded import default_folder, embedded_server
 from worker.local_workers import parent_watch
 
@@ -80,11 +80,11 @@ def worker(
         from worker.config import WorkerConfig
         from worker.run_worker import run_worker
 
-        log_to_stderr(quiet=quiet)
+        url = given_url(redis)
+        log_to_stderr(quiet=quiet, secrets=secrets_of(url) if url else ())
         leave_on_sigterm()  # until the worker handles it
         if stop_with_parent is not None:
             stack.enter_context(parent_watch(stop_with_parent))
-        url = redis or redis_from_environment()
         if url is None:
             url = stack.enter_context(embedded_server(data or default_folder()))
             out.print(f"embedded server: {url}", soft_wrap=True)
