@@ -6,11 +6,9 @@ it is done: should the worker die in between, another worker takes it over.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import threading
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,28 +20,14 @@ from rq.repeat import Repeat
 
 from jobs.errors import brief
 from jobs.wire import MsgpackSerializer
+from worker.bounded_job import BoundedJob
 
 _AT_ONCE = 100
 _TAKE_OVER_SECONDS = 60
 _LONGEST_WEBHOOK = 10
 """Seconds for one request, whatever its job says: the jobs after it wait."""
 
-_MOST_INFLATED = 64 * 2**20
-"""Bytes of a payload; a job that ended well has had a smaller one."""
-
 log = logging.getLogger("rowmill.follow_ups")
-
-
-class BoundedJob(Job):
-    """A job of RQ's, which would inflate any payload, whatever it comes to."""
-
-    def restore(self, raw_data: Any) -> None:
-        inflater = zlib.decompressobj()
-        with contextlib.suppress(zlib.error):  # not compressed: RQ takes it as it is
-            inflater.decompress(raw_data.get(b"data") or b"", _MOST_INFLATED)
-        if inflater.unconsumed_tail:
-            raise ValueError(f"its payload inflates to more than {_MOST_INFLATED} bytes")
-        super().restore(raw_data)
 
 
 class FollowUps:
