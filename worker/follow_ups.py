@@ -24,9 +24,6 @@ from worker.bounded_job import BoundedJob
 
 _AT_ONCE = 100
 _TAKE_OVER_SECONDS = 60
-_LONGEST_WEBHOOK = 10
-"""Seconds for one request, whatever its job says: the jobs after it wait."""
-
 log = logging.getLogger("rowmill.follow_ups")
 
 
@@ -110,8 +107,6 @@ def _marks(queue: str) -> str:
 
 
 def _send_webhooks(job: Job, status: JobStatus) -> None:
-    for webhook in job.webhooks:
-        webhook.timeout = min(webhook.timeout, _LONGEST_WEBHOOK)
     last = job.latest_result() if status is JobStatus.FAILED else None
     job.send_webhooks(status, exc_string=last.exc_string if last else None)
 

@@ -19,6 +19,7 @@ from jobs.errors import PermissionDeniedError
 _OF_RQ = {
     *("blmove", "del", "exec", "exists", "expire", "hexists", "hget", "hgetall", "hset", "hsetnx"),
     *("multi", "sadd", "smembers", "srem", "watch", "zadd", "zrange", "zrem", "zremrangebyscore"),
+    *("set", "zrangebyscore"),
 }
 """Commands that are sent by themselves, by us or by RQ."""
 _SCRIPTED = re.compile(r"redis\.p?call\('(\w+)'")
@@ -28,7 +29,7 @@ _KEYS = (
     *("rq:results:a", "rq:execution:a", "rq:executions:a", "rq:worker:a", "rq:workers"),
     *("rq:queues", "rowmill:a"),
 )
-_KEYS_OF_A_QUEUE = ("queue", "wip", "finished", "failed", "workers")
+_KEYS_OF_A_QUEUE = ("queue", "wip", "scheduled", "finished", "failed", "workers")
 _CHANNEL = "rq:pubsub:a"
 
 
@@ -71,11 +72,10 @@ def _ask(connection: redis.Redis, wanted: Sequence[tuple[str, str]]) -> list[tup
 
 
 def _commands_of_scripts() -> set[str]:
-    found: set[str] = set()
-    for file in (files("worker") / "lua").iterdir():
-        if file.name.endswith(".lua"):
-            found |= {name.lower() for name in _SCRIPTED.findall(file.read_text(encoding="utf-8"))}
-    return found
+    folder = files("worker") / "lua"
+    texts = [files("jobs") / "lua" / "layout.lua", *folder.iterdir()]
+    commands = (_SCRIPTED.findall(text.read_text(encoding="utf-8")) for text in texts)
+    return {name.lower() for name in chain.from_iterable(commands)}
 
 
 def _command(name: str, target: str) -> str:

@@ -32,7 +32,7 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     address = address_of(connection)
     with server_errors(address):
         connection.ping()
-        check_permissions(connection, [config.queue])
+        check_permissions(connection, config.queues)
     model, tokenizer = load_model(config.model, device, config.dtype)
     if tokenizer is None:
         log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
