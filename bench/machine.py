@@ -24,7 +24,7 @@ class Machine:
     def this(cls, device: torch.device, dtype: str) -> Machine:
         is_cuda = device.type == "cuda"
         return cls(
-            device=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
+            device=torch.cuda.get_device_name(device) if is_cuda else cpu_name(),
             threads=torch.get_num_threads(),
             torch_version=torch.__version__,
             transformers_version=_version("transformers"),
@@ -45,7 +45,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What the processor calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a light client has no torch, which the rest of bench needs
 
 
 def bench(
+    context: typer.Context,
     workloads: Annotated[
         str,
         typer.Option(help=f"With commas between, of {', '.join(WORKLOADS)}.", show_default="all"),
@@ -56,11 +57,15 @@ def bench(
         bool, typer.Option("--quick", help="A toy in place of the model: a smoke test.")
     ] = False,
 ) -> None:
-    """Measure the engine side by side with others, on the same weights.
+    """Measure the engine side by side with others, on the same weights; or, with a command, the
+    queue.
 
     Compare only figures of one run. The defaults take about half an hour on two cores.
     """
     with reported_errors():
+        if context.invoked_subcommand is not None:
+            _check_nothing_given(context)
+            return
         import engine  # noqa: F401  (before torch, whose environment it prepares)
         from bench.config import BenchConfig
         from bench.errors import BenchConfigError, BenchError
@@ -95,6 +100,16 @@ def bench(
             write_json("--json", json, report.to_json())
         if plot is not None:
             _draw(report, plot)
+
+
+def _check_nothing_given(context: typer.Context) -> None:
+    """Options before a command are not for it, and nothing would come of them."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = name.replace("_", "-")
+            command = context.invoked_subcommand
+            raise BadInputError(f"--{option}: goes after {command!r}, if {command} takes it")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,54 @@
+"""FreeEngine: what is left of a worker's time is the queue's."""
+
+from __future__ import annotations
+
+import time
+
+from engine import EngineConfig, EngineStats, Provenance, Request, RequestResult, RowResult
+from worker.queue_bench.payload import MASKS, NUM_TOKENS, PROVENANCE, TOKENS
+
+
+class FreeEngine:
+    """Has of Engine's surface what BatchWorker uses.
+
+    The first step finishes every request, with the same tokens for each row. `seconds` is what
+    `submit` and `step` took in all.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self.config = EngineConfig(max_rows=max_rows)
+        self.stats = EngineStats()
+        self.seconds = 0.0
+        self._waiting: dict[str, Request] = {}
+        self._row = RowResult(TOKENS, MASKS, "length")
+        self._provenance = Provenance(**PROVENANCE)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def num_running_rows(self) -> int:
+        return sum(request.num_samples for request in self._waiting.values())
+
+    num_busy_rows = num_running_rows
+
+    def submit(self, request: Request) -> None:
+        started = time.perf_counter()
+        self._waiting[request.id] = request
+        self.seconds += time.perf_counter() - started
+
+    def cancel(self, request_id: str) -> None:
+        self._waiting.pop(request_id, None)
+
+    def step(self) -> list[RequestResult]:
+        started = time.perf_counter()
+        self.stats.steps += 1
+        self.stats.tokens += NUM_TOKENS * self.num_running_rows
+        results = [
+            RequestResult(request.id, [self._row] * request.num_samples, None, self._provenance)
+            for request in self._waiting.values()
+        ]
+        self._waiting.clear()
+        self.seconds += time.perf_counter() - started
+        return results

@@ -1,0 +1,83 @@
+"""A worker in a process of its own, which says when it started and what it counted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import redis
+
+from worker.queue_bench.errors import QueueBenchError
+
+_STOP_SECONDS = 60.0
+
+
+class WorkerProcess:
+    """Runs `python -m MODULE JSON`, which calls `serve` below. Leaving the context ends it."""
+
+    def __init__(self, module: str, **settings: Any) -> None:
+        self._module = module
+        command = [sys.executable, "-m", module, json.dumps(settings)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> WorkerProcess:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":  # imports are not measured
+            self._end()
+            raise QueueBenchError(f"{self._module} did not start")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def go(self) -> None:
+        """Let it work."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> dict[str, Any]:
+        """What it found, once it has come to its end."""
+        output, _ = self._process.communicate(timeout=600)
+        if self._process.returncode != 0:
+            raise QueueBenchError(f"{self._module} ended with {self._process.returncode}")
+        found: dict[str, Any] = json.loads(output)
+        return found
+
+    def stop(self) -> dict[str, Any]:
+        """What it found so far; it ends."""
+        self._process.terminate()
+        return self.wait()
+
+    def _end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+def serve(connection: redis.Redis, work: Callable[[], dict[str, Any]]) -> None:
+    """The other side: waits for `go`, works, and prints when it began, by the server's clock."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    started = server_time(connection)
+    print(json.dumps({**work(), "started": started}), flush=True)
+
+
+def server_time(connection: redis.Redis) -> float:
+    """Seconds by the server's clock."""
+    seconds, microseconds = connection.time()
+    return float(seconds + microseconds / 1e6)
