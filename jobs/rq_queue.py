@@ -1,6 +1,7 @@
 """RqQueue: one queue, laid out in the server as RQ does it. Only this file of `jobs` imports rq."""
 
 import enum
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rq.job import Job
 from rq.job import JobStatus as RqStatus
 from rq.rate_limit import RateLimitRegistry
 from rq.results import Result
-from rq.utils import now
+from rq.utils import now, utcformat
 
 from jobs.connection import address_of, server_errors
 from jobs.errors import (
@@ -74,13 +75,13 @@ class RqQueue:
         answers: dict[str, Pushed] = {}
         for tenant in dict.fromkeys(job.tenant for _, job in jobs):
             name = queue_of(self._name, tenant)
-            queue = Queue(name, connection=self._connection, serializer=MsgpackSerializer)
+            common = self._common_fields(name)
             job_ids: list[str] = []
             args: list[Any] = [name, self._options.max_queued or ""]
             for job_id, job in jobs:
                 if job.tenant == tenant:
                     job_ids.append(job_id)
-                    fields = _hash_fields(job_id, job, queue, self._options)
+                    fields = common | self._own_fields(job_id, job)
                     deadline = "" if job.deadline_seconds is None else job.deadline_seconds
                     args += (job_id, fields["created_at"], deadline, 2 * len(fields))
                     args += (part for pair in fields.items() for part in pair)
@@ -88,6 +89,38 @@ class RqQueue:
                 replies = self._push(*args)
             answers |= zip(job_ids, map(Pushed, replies), strict=True)
         return answers
+
+    def _common_fields(self, name: str) -> dict[str, Any]:
+        """What RQ's own enqueue would write for every job on a queue, but for what is the job's
+        own; no doubt about the attempts."""
+        retries = self._options.max_attempts - 1
+        rq_job = Queue(name, connection=self._connection, serializer=MsgpackSerializer).create_job(
+            FUNCTION_NAME,
+            timeout=self._options.timeout,
+            result_ttl=self._options.result_ttl,
+            failure_ttl=self._options.failure_ttl,
+            retry=Retry(max=retries) if retries else None,
+        )
+        # RQ leaves retries_left out for a job without retries, which means the worker's default.
+        return {**rq_job.to_dict(), "retries_left": retries}
+
+    def _own_fields(self, job_id: str, job: GenerateJob) -> dict[str, Any]:
+        """What differs from job to job; `num_samples`, by which workers count rows."""
+        call = (FUNCTION_NAME, None, (), job.fields())
+        data = zlib.compress(MsgpackSerializer.dumps(call))
+        if len(data) > self._options.max_payload_bytes:
+            limit = f"at most {self._options.max_payload_bytes} bytes (max_payload_bytes)"
+            raise InvalidJobError("payload", f"{len(data)} bytes of job {job_id}", limit)
+        created_at = utcformat(now())
+        fields = {
+            "data": data,
+            "created_at": created_at,
+            "enqueued_at": created_at,
+            # RQ's own is the repr of all arguments: slow, and prompts in everybody's logs.
+            "description": f"{FUNCTION_NAME}({len(job.prompt_tokens)} tokens x {job.num_samples})",
+            "num_samples": job.num_samples,
+        }
+        return fields if job.reply_to is None else {**fields, "reply_to": job.reply_to}
 
     def num_queued(self, tenant: str | None) -> int:
         """How many jobs of a tenant wait for a worker."""
@@ -175,32 +208,6 @@ class RqQueue:
         except Exception as error:  # base64, zlib, a missing type: somebody else's entry
             return Sighting(entry_id, WireError(f"the result of job {job_id} is broken: {error}"))
         return Sighting(entry_id, _outcome(job_id, status, result))
-
-
-def _hash_fields(
-    job_id: str, job: GenerateJob, queue: Queue, options: JobOptions
-) -> dict[str, Any]:
-    """What RQ's own enqueue would write; `num_samples`, by which workers count rows; no doubt about
-    the attempts."""
-    retries = options.max_attempts - 1
-    rq_job = queue.create_job(
-        FUNCTION_NAME,
-        kwargs=job.fields(),
-        timeout=options.timeout,
-        result_ttl=options.result_ttl,
-        failure_ttl=options.failure_ttl,
-        # RQ's own description is the repr of all arguments: slow, and prompts in everybody's logs.
-        description=f"{FUNCTION_NAME}({len(job.prompt_tokens)} tokens x {job.num_samples})",
-        job_id=job_id,
-        retry=Retry(max=retries) if retries else None,
-    )
-    rq_job.enqueued_at = now()
-    if len(rq_job.data) > options.max_payload_bytes:
-        limit = f"at most {options.max_payload_bytes} bytes (max_payload_bytes)"
-        raise InvalidJobError("payload", f"{len(rq_job.data)} bytes of job {job_id}", limit)
-    # RQ leaves retries_left out for a job without retries, which means the worker's default.
-    fields = {**rq_job.to_dict(), "retries_left": retries, "num_samples": job.num_samples}
-    return fields if job.reply_to is None else {**fields, "reply_to": job.reply_to}
 
 
 def _results_key(job_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 
 import engine
@@ -93,7 +92,7 @@ def _row(row: RowResult) -> Row:
 
 
 def _provenance(provenance: engine.Provenance) -> Provenance:
-    return Provenance.model_validate(dataclasses.asdict(provenance))
+    return Provenance.model_validate(provenance, from_attributes=True)
 
 
 def _inflated(payload: bytes, max_bytes: int) -> bytes:
