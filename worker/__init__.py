@@ -5,6 +5,7 @@ batch_worker.py  the worker's loop, with claims.py, finalizer.py and translate.p
 config.py        settings, and the environment
 embedded.py      a Valkey server of our own
 local_workers.py worker processes on this machine
+queue_bench/     what the queue costs, next to RQ's own worker
 demo.py          questions through the queue, with arithmetic.py
 cli.py           the command line
 """

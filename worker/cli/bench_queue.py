@@ -23,7 +23,7 @@ def bench_queue(
         int | None, typer.Option(min=1, help="Jobs of a turn.", show_default="4096")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Turns of every worker.", show_default="5")
+        int | None, typer.Option(min=1, help="Turns of every worker.", show_default="3")
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Also write the figures to this file.", show_default=False)

@@ -10,7 +10,7 @@ class QueueBenchConfig:
     num_jobs: int = 4096
     """Of a turn with the largest batch; smaller batches and RQ's worker, which are slower, have
     fewer."""
-    repeats: int = 5
+    repeats: int = 3
     batches: tuple[int, ...] = (64, 8, 1)
     """Rows that the worker runs at once, one per job; the first is what is compared."""
     num_latencies: int = 200
