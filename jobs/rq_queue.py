@@ -107,13 +107,13 @@ class RqQueue:
     def _own_fields(self, job_id: str, job: GenerateJob) -> dict[str, Any]:
         """What differs from job to job; `num_samples`, by which workers count rows."""
         call = (FUNCTION_NAME, None, (), job.fields())
-        data = zlib.compress(MsgpackSerializer.dumps(call))
-        if len(data) > self._options.max_payload_bytes:
+        plain = MsgpackSerializer.dumps(call)
+        if len(plain) > self._options.max_payload_bytes:
             limit = f"at most {self._options.max_payload_bytes} bytes (max_payload_bytes)"
-            raise InvalidJobError("payload", f"{len(data)} bytes of job {job_id}", limit)
+            raise InvalidJobError("payload", f"{len(plain)} bytes of job {job_id}", limit)
         created_at = utcformat(now())
         fields = {
-            "data": data,
+            "data": zlib.compress(plain),
             "created_at": created_at,
             "enqueued_at": created_at,
             # RQ's own is the repr of all arguments: slow, and prompts in everybody's logs.
