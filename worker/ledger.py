@@ -152,8 +152,7 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
 
 def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
     queue, job_id, execution_id, claimed_at, *rest = reply
-    reply_to, *callbacks = rest[:4]
-    payload, timeout, deadline, created_at = rest[4:]
+    payload, timeout, deadline, created_at, reply_to, *callbacks = rest
     return Claim(
         queue=queue.decode(),
         job_id=job_id.decode(),

@@ -26,7 +26,7 @@ HARMLESS = [
     *("enqueued_at", "started_at", "ended_at", "last_heartbeat", "worker_name"),
     *("description", "origin", "meta", "result", "exc_info", "ttl", "failure_ttl", "group_id"),
     *("dependency_id", "dependency_ids", "allow_dependency_failures", "enqueue_at_front"),
-    *("retries_left", "retry_intervals", "number_of_retries", "enqueue_at_front_on_retry"),
+    *("retry_intervals", "number_of_retries", "enqueue_at_front_on_retry"),
     *("repeat_intervals", "rate_limit_concurrency", "success_callback_timeout"),
     *("tenant", "reply_to", "a field of its own"),
 ]
@@ -34,7 +34,7 @@ HARMLESS = [
 
 TELLING = [
     *("timeout", "deadline", "attempts", "repeats_left", "rate_limit_key", "webhooks"),
-    *("created_at", "num_samples"),
+    *("created_at", "num_samples", "retries_left"),
 ]
 """What stands there may also be a reason to fail the job."""
 

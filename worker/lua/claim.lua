@@ -5,20 +5,20 @@
 --       as RQ stores them the reasons to refuse an ID, a payload, a late job and broken keys,
 --       then the queues
 -- Returns {whether what was taken must run alone, claims}; a claim is
--- {queue, job ID, execution ID, time, lengths of its reply list's name and of three callbacks', and its fields data,
--- timeout, deadline and created_at}.
+-- {queue, job ID, execution ID, time, its fields data, timeout, deadline and created_at, and the
+-- lengths of its reply list's name and of its three callbacks'}.
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local default_failure_ttl, max_payload, is_idle = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
 local lost_prefix = ARGV[11]
 local BAD_ID, TOO_LARGE, TOO_LATE, BROKEN = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 local FIRST_QUEUE = 16
-local SHORT_FIELDS = {'num_samples', 'attempts', 'timeout', 'deadline', 'created_at'}
 local MOST_LOOKS = 1000  -- the server serves nobody else meanwhile
 local executions = 'rq:worker:' .. worker .. ':executions'
 local lease_ttl = math.ceil(lease) + MARGIN
 local now = clock()
-local claimed, rows, num_bytes, is_alone, is_blocked = {}, 0, 0, false, false
+local claimed, rows, num_bytes = {}, 0, 0
+local is_alone, is_blocked, has_turns = false, false, false
 
 local function refuse(queue, job_id, reason)
   conclude(queue, job_id, {status = 'failed', value = reason, worker = worker,
@@ -27,7 +27,13 @@ local function refuse(queue, job_id, reason)
   if job_id:find('[\128-\255]') then redis.call('ZREM', 'rq:failed:' .. queue, job_id) end
 end
 
-local function register(queue, job_id, attempts)
+-- Producers may write anything into these: numbers outside these bounds are taken as the default.
+local function bounded(text, least, most, default)
+  local number = tonumber(text or default)
+  return number and number >= least and number <= most and math.floor(number) or default
+end
+
+local function register(queue, job_id, attempts, retries_left)
   local key = job_key(job_id)
   local execution_id = prefix .. '-' .. #claimed
   local composite = job_id .. ':' .. execution_id
@@ -38,24 +44,12 @@ local function register(queue, job_id, attempts)
   redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
   redis.call('ZADD', wip_of(queue), lease_score(now, lease, #claimed), composite)
   redis.call('SADD', executions, composite)
-  -- Counted before it runs: no crash can lose the count.
-  redis.call('HSET', key, 'attempts', attempts + 1)
-  redis.call('HSETNX', key, 'retries_left', default_attempts - 1)
+  -- The attempt is counted before it runs: no crash can lose the count.
   redis.call('HSET', key, 'status', 'started', 'started_at', now_text, 'ended_at', '',
-    'last_heartbeat', now_text, 'worker_name', worker)
+    'last_heartbeat', now_text, 'worker_name', worker, 'attempts', attempts + 1,
+    'retries_left', retries_left or default_attempts - 1)
   redis.call('PERSIST', key)
-  return {queue, job_id, execution_id, string.format('%.6f', now),
-    redis.call('HSTRLEN', key, 'reply_to'),
-    redis.call('HSTRLEN', key, 'success_callback_name'),
-    redis.call('HSTRLEN', key, 'failure_callback_name'),
-    redis.call('HSTRLEN', key, 'stopped_callback_name'),
-    unpack(redis.call('HMGET', key, 'data', 'timeout', 'deadline', 'created_at'))}
-end
-
--- Producers may write anything into these: numbers outside these bounds are taken as the default.
-local function bounded(text, least, most, default)
-  local number = tonumber(text or default)
-  return number and number >= least and number <= most and math.floor(number) or default
+  return execution_id
 end
 
 -- Take the first job of a queue, or leave it there where it has to run alone and can't now.
@@ -64,34 +58,40 @@ local function take(queue, job_id)
   if #job_id > 128 or not job_id:find('^[%w_-]+$') then return refuse(queue, job_id, BAD_ID) end
   local its_bytes = redis.call('HSTRLEN', key, 'data')
   if its_bytes > max_payload then return refuse(queue, job_id, TOO_LARGE) end
-  for _, field in ipairs(SHORT_FIELDS) do
-    if redis.call('HSTRLEN', key, field) > 64 then return refuse(queue, job_id, BROKEN) end
+  local fields = redis.call('HMGET', key, 'num_samples', 'attempts', 'deadline', 'timeout',
+    'created_at', 'retries_left', 'reply_to', 'success_callback_name', 'failure_callback_name',
+    'stopped_callback_name')
+  for i = 1, 6 do
+    if fields[i] and #fields[i] > 64 then return refuse(queue, job_id, BROKEN) end
   end
-  local fields = redis.call('HMGET', key, 'num_samples', 'attempts', 'deadline')
   if (tonumber(fields[3] or '') or now) < now then return refuse(queue, job_id, TOO_LATE) end
   -- An attempt before this one took its worker down, perhaps by this job: it runs alone.
   local attempts = bounded(fields[2], 0, 2^31, 0)
-  is_alone = attempts > 0
-  if is_alone and not (is_idle and #claimed == 0) then
-    is_alone, is_blocked = false, true
+  if attempts > 0 and not (is_idle and #claimed == 0) then
+    is_blocked = true
     redis.call('LPUSH', list_of(queue), job_id)
     return
   end
-  claimed[#claimed + 1] = register(queue, job_id, attempts)
+  local execution_id = register(queue, job_id, attempts, fields[6])
+  local claim = {queue, job_id, execution_id, string.format('%.6f', now),
+    redis.call('HGET', key, 'data'), fields[4], fields[3], fields[5]}
+  for i = 7, 10 do claim[#claim + 1] = fields[i] and #fields[i] or 0 end
+  claimed[#claimed + 1] = claim
+  is_alone = attempts > 0
   local its_rows = bounded(fields[1], 1, 65535, 1)
   rows, num_bytes = rows + its_rows, num_bytes + its_bytes
-  if redis.call('EXISTS', 'rowmill:turns:' .. base_of(queue)) == 1 then
-    redis.call('ZINCRBY', 'rowmill:turns:' .. base_of(queue), its_rows, queue)
-  end
+  if has_turns then redis.call('ZINCRBY', 'rowmill:turns:' .. base_of(queue), its_rows, queue) end
 end
 
 -- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows.
 local function next_of(base)
   local turns = 'rowmill:turns:' .. base
-  if redis.call('EXISTS', turns) == 1 then
+  has_turns = redis.call('EXISTS', turns) == 1
+  if has_turns then
     if redis.call('LLEN', list_of(base)) > 0 then enter_turns(base) end
     while true do
       local queue = redis.call('ZRANGE', turns, 0, 0)[1]
+      has_turns = queue and true
       if not queue then break end
       if redis.call('LLEN', list_of(queue)) > 0 then return queue end
       redis.call('ZREM', turns, queue)
