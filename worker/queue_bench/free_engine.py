@@ -18,6 +18,7 @@ class FreeEngine:
     def __init__(self, max_rows: int) -> None:
         self.config = EngineConfig(max_rows=max_rows)
         self.stats = EngineStats()
+        self.kv_budget_tokens = max_rows * NUM_TOKENS
         self.seconds = 0.0
         self._waiting: dict[str, Request] = {}
         self._row = RowResult(TOKENS, MASKS, "length")
