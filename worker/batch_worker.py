@@ -120,7 +120,8 @@ class BatchWorker(BaseWorker):
             log.exception("the engine failed; its jobs are tried again elsewhere")
             claims = self._running.pop_all()
             self._claims.remove(claims)  # the heart must not extend them
-            self._ledger.expire(claims)
+            with contextlib.suppress(redis.RedisError):  # else they run out by themselves
+                self._ledger.expire(claims)
         finally:
             is_well = self._store_outcomes() and is_well
             self._heart.stop(_HASTY_SECONDS)
@@ -234,6 +235,10 @@ class BatchWorker(BaseWorker):
 
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""
+        seconds = self._next_claim - time.monotonic()
+        if seconds > _CLAIM_SECONDS:  # the last claim failed, and a queue that has jobs is no news
+            time.sleep(seconds)
+            return
         try:
             if is_suspended(self.connection):
                 time.sleep(_IDLE_SECONDS)
