@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 import redis
+from rq import Queue
 
-from jobs import Client, JobStatus
+from jobs import Client, JobStatus, MsgpackSerializer
+from tests.jobs.rq_worker import fetch
 from tests.worker.conftest import MakeLedger, at_once, finished, queued_ids
 from worker.claim import Claim, Outcome
 from worker.ledger import Ledger
@@ -101,6 +103,24 @@ def test_an_outcome_counts_once(client: Client, connection: redis.Redis, ledger:
     assert ledger.finish([finished(claim, 1), late]) == [True, True], "it is stored already"
     assert client.result(claim.job_id, timeout=0).rows[0].tokens == (1,)
     assert connection.xlen(f"rq:results:{claim.job_id}") == 1
+
+
+def test_a_job_that_is_pushed_again_stands_in_the_registry_of_its_last_end(
+    client: Client, connection: redis.Redis, queue: str, ledger: Ledger
+) -> None:
+    rq_queue = Queue(queue, connection=connection, serializer=MsgpackSerializer)
+    job_id = client.submit(prompt_tokens=[1])
+    for status in ("finished", "failed", "finished"):
+        (claim,) = ledger.claim(1, is_idle=True)
+        value = finished(claim, 1).value if status == "finished" else "bad"
+        ledger.finish([Outcome(claim=claim, status=status, value=value)])
+        registries = {
+            "finished": rq_queue.finished_job_registry,
+            "failed": rq_queue.failed_job_registry,
+        }
+        found = {name for name, registry in registries.items() if job_id in registry}
+        assert found == {status}
+        rq_queue.enqueue_job(fetch(connection, job_id))
 
 
 def test_an_outcome_does_not_count_after_a_cancellation(client: Client, ledger: Ledger) -> None:

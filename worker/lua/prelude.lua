@@ -84,6 +84,11 @@ local function conclude(queue, job_id, outcome)
     redis.call('DEL', key, key .. ':dependencies', results, 'rq:executions:' .. job_id)
     return false
   end
+  if redis.call('EXISTS', results) == 1 then  -- it has ended before, and was pushed again
+    for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
+      redis.call('ZREM', 'rq:' .. registry .. ':' .. queue, job_id)
+    end
+  end
   local now = clock()
   local result = {'type', RESULT_TYPES[status], 'worker_name', outcome.worker,
     is_success and 'return_value' or 'exc_string', outcome.value, 'execution_id', outcome.id or '',
