@@ -20,3 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--soak-steps", type=int, default=10_000, help="engine steps to make (%(default)s)"
     )
     soak.addoption("--soak-seed", type=int, default=0, help="the first search's seed (%(default)s)")
+    chaos = parser.getgroup("chaos", "tests/integration/chaos/test_chaos.py")
+    chaos.addoption(
+        "--chaos-seconds", type=float, default=40, help="how long to push jobs (%(default)s)"
+    )
+    chaos.addoption("--chaos-rate", type=float, default=50, help="jobs per second (%(default)s)")
+    chaos.addoption("--chaos-workers", type=int, default=3, help="workers at once (%(default)s)")
+    chaos.addoption("--chaos-seed", type=int, default=0, help="of faults and jobs (%(default)s)")

