@@ -1,13 +1,14 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 STEPS ?= 200000
+MINUTES ?= 10
 ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test soak check clean
+.PHONY: help install demo bench test soak chaos check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +17,7 @@ help: ## list the targets
 	@echo "  PIP_ARGS='...'     more arguments for pip install"
 	@echo "  ARGS='...'         arguments for rowmill demo or bench, or for pytest"
 	@echo "  STEPS=200000       how many engine steps a soak makes"
+	@echo "  MINUTES=10         how long a chaos run pushes jobs"
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
@@ -37,6 +39,9 @@ test: install ## run all tests
 
 soak: install ## search for a row that its company changes, for STEPS engine steps
 	$(BIN)/python -m pytest -s tests/engine/test_soak.py --soak-steps $(STEPS) $(ARGS)
+
+chaos: install ## kill, stop and cut off all that a queue hangs on, for MINUTES minutes
+	$(BIN)/python -m pytest -s tests/integration/chaos --chaos-seconds $$(( $(MINUTES) * 60 )) $(ARGS)
 
 check: install ## lint, format, types and the import arrows
 	$(BIN)/ruff check .

@@ -43,6 +43,7 @@ class Monkey:
     def rest(self) -> None:
         """Do no more harm, and take back what lasts."""
         self._due.clear()
+        self._proxy.spare()
         self._fleet.resume()
         self._start_server()
 

@@ -26,11 +26,15 @@ class Link:
         """Of the next data in this direction only this share passes, and then nothing at all."""
         self._cut = (direction, share)
 
+    def disarm(self) -> None:
+        self._cut = None
+
     def passing(self, direction: Direction, data: bytes) -> tuple[bytes, bool]:
         """What of the data passes, and whether that was the end."""
-        if self._cut is None or self._cut[0] != direction:
+        cut = self._cut
+        if cut is None or cut[0] != direction:
             return data, False
-        return data[: int(len(data) * self._cut[1])], True
+        return data[: int(len(data) * cut[1])], True
 
 
 class Proxy:
@@ -69,6 +73,11 @@ class Proxy:
             # No byte at all is the most interesting share: done, and nobody knows.
             share = rng.choice((0.0, rng.random()))
             rng.choice(links).arm(rng.choice(("command", "reply")), share)
+
+    def spare(self) -> None:
+        """Cut nothing that is not cut by now."""
+        for link in self._links.copy():
+            link.disarm()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

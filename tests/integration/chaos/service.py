@@ -70,13 +70,14 @@ class Service:
         try:
             self._push()
             self._read_results()
-            if len(self._read) >= _KEPT + _REMOVE_AT_ONCE:
+            if self._in_removal or len(self._read) >= _KEPT + _REMOVE_AT_ONCE:
                 self._remove(list(self._read)[:_REMOVE_AT_ONCE])
         except (ServerUnavailableError, redis.ConnectionError):
             self.num_failures += 1
 
     def remove_all(self) -> None:
-        self._remove(list(self._read))
+        while self.unsure or self._read:
+            self._remove(list(self._read))
 
     def close(self) -> None:
         self._client.close()

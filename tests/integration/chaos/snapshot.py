@@ -35,7 +35,8 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[#KEYS])) do
     workers[#workers + 1] = {key, state, redis.call('SMEMBERS', key .. ':executions')}
   end
 end
-return {redis.call('TIME')[1], places, jobs, executions, workers}
+local time = redis.call('TIME')
+return {time[1] .. '.' .. ('%06d'):format(time[2]), places, jobs, executions, workers}
 """
 
 
@@ -60,9 +61,9 @@ class WorkerRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What stood in the server at `time`, by its own clock in whole seconds."""
+    """What stood in the server at `time`, by its own clock."""
 
-    time: int
+    time: float
     places: dict[str, list[str]]
     """The job IDs in each place, in its order."""
     statuses: dict[str, str]
@@ -71,6 +72,9 @@ class Snapshot:
     executions: dict[str, Execution]
     """By the entry of the wip set, `<job>:<execution>`."""
     workers: dict[str, WorkerRecord]
+
+    def num_leases_ended(self, time: float) -> int:
+        return sum(execution.lease_end <= time for execution in self.executions.values())
 
 
 def look(connection: redis.Redis, queue: str, job_ids: Sequence[str]) -> Snapshot:
@@ -82,7 +86,7 @@ def look(connection: redis.Redis, queue: str, job_ids: Sequence[str]) -> Snapsho
     composites = entries["wip"]
     entries["wip"] = [composite.rpartition(":")[0] for composite in composites]
     return Snapshot(
-        time=int(time),
+        time=float(time),
         places=entries,
         statuses={job_id: job[0] for job_id, job in zip(job_ids, jobs, strict=True)},
         num_results={job_id: job[1] for job_id, job in zip(job_ids, jobs, strict=True)},

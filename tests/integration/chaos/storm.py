@@ -14,7 +14,7 @@ from tests.integration.chaos.fleet import Fleet
 from tests.integration.chaos.monkey import Monkey
 from tests.integration.chaos.plan import Plan
 from tests.integration.chaos.proxy import Proxy
-from tests.integration.chaos.rq_view import agrees, check_api, rq_info
+from tests.integration.chaos.rq_view import ApiView, check_report, rq_info
 from tests.integration.chaos.service import Service
 from tests.integration.chaos.snapshot import Snapshot, look
 from tests.integration.chaos.workload import Workload
@@ -62,7 +62,7 @@ class Storm:
             self._check_progress()
             time.sleep(_TURN_SECONDS)
         self.monkey.rest()
-        self._check(self._look())
+        until(self._compare_with_rq, what="a last look at a quiet queue")
 
     def clear(self) -> list[str]:
         """Remove all jobs, wait for the workers to end, and tell which keys are left."""
@@ -84,9 +84,8 @@ class Storm:
         self._next_look = now + _LOOK_EVERY
         try:
             self._check(self._look())
-            if now > self._next_report:
+            if now > self._next_report and self._compare_with_rq():
                 self._next_report = now + self.plan.report_every
-                self._compare_with_rq()
         except (redis.ConnectionError, redis.BusyLoadingError):
             pass  # the server is down
 
@@ -96,24 +95,26 @@ class Storm:
     def _check(self, snapshot: Snapshot) -> None:
         self.auditor.check(snapshot, self.service.unsure)
 
-    def _compare_with_rq(self) -> None:
-        """RQ takes several looks, so nothing may happen in between."""
+    def _compare_with_rq(self) -> bool:
+        """Hold RQ's word against the keys; tells whether this was the moment for it."""
+        job_ids = self.service.known
         with self._proxy.held():
             for _ in range(2):
                 self._connection.ping()  # what has passed the proxy before is done by now
-            before = self._look()
-            self._check(before)
-            check_api(self._connection, self._queue, before)
+            first = self._look()
+            if first.num_leases_ended(first.time):
+                return False  # `rq info` would take the jobs back, and that is for the fleet to do
             report = rq_info(self._url, self._queue)
-            after = self._look()
-        # `rq info` takes back jobs whose lease has ended, as a worker of RQ does.
-        self.auditor.unforgotten |= before.executions.keys() - after.executions.keys()
-        self._check(after)
-        if agrees(report, self._queue, after):
-            self.num_reports += 1
-        else:  # it counts one place after the other: a lease may have ended in between
-            ends = [execution.lease_end for execution in before.executions.values()]
-            assert any(before.time <= end <= after.time + 1 for end in ends), (report, after)
+            second = self._look()
+            view = ApiView(self._connection, self._queue, job_ids)
+            third = self._look()
+        self._check(first)
+        # Those whose lease has ended since, `rq info` did take back.
+        self.auditor.unforgotten |= first.executions.keys() - second.executions.keys()
+        self._check(second)
+        self.num_reports += check_report(report, self._queue, first, second)
+        view.check(second, third)
+        return True
 
     def _left(self) -> list[str]:
         forgiven = {f"rq:execution:{composite}" for composite in self.auditor.unforgotten}

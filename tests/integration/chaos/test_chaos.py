@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -56,6 +57,9 @@ def test_every_job_ends_exactly_once_with_the_rows_of_a_quiet_run_whatever_dies(
     assert digest(results) == digest(quiet)
     assert left == []
     assert len(storm.service.attempts) == plan.num_jobs
+    # SIGKILL; the last ones' orderly end; and those that found no server when they started.
+    assert storm.fleet.exit_codes.keys() <= {-signal.SIGKILL, 0, 3}
+    assert storm.fleet.exit_codes[0] == plan.num_workers
     # Without these there was no storm.
     assert storm.monkey.counts["workers killed"] > 0
     assert storm.monkey.counts["workers stopped"] > 0

@@ -34,7 +34,7 @@ def _job(rng: random.Random) -> GenerateJob:
     is_long = rng.random() < 0.1
     return question(
         f"What is {rng.randrange(1000)} * {rng.randrange(1000)}?",
-        num_samples=rng.randint(1, 4),
+        num_samples=rng.randint(1, 8),
         max_tokens=rng.randint(100, 200) if is_long else rng.randint(8, 64),
         temperature=rng.choice((0.0, 1.0, 4.0, 8.0)),
         top_k=rng.choice((None, 20)),
