@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -46,13 +47,13 @@ class Fleet:
         if self._stopped or not running:
             return False
         self._stopped = rng.choice(running)
-        os.kill(self._stopped.pid or 0, signal.SIGSTOP)
+        _send(self._stopped, signal.SIGSTOP)
         return True
 
     def resume(self) -> None:
         """SIGCONT to the one that is stopped."""
         if self._stopped:
-            os.kill(self._stopped.pid or 0, signal.SIGCONT)
+            _send(self._stopped, signal.SIGCONT)
             self._stopped = None
 
     def end(self) -> None:
@@ -86,3 +87,9 @@ class Fleet:
             self._stopped = None
         self.exit_codes[worker.exitcode] += 1
         worker.close()
+
+
+def _send(worker: ForkServerProcess, signum: signal.Signals) -> None:
+    assert worker.pid is not None
+    with contextlib.suppress(ProcessLookupError):  # it was killed a moment ago
+        os.kill(worker.pid, signum)

@@ -63,7 +63,8 @@ class Monkey:
     def _stop(self) -> None:
         if self._fleet.stop_one(self._rng):
             self.counts["workers stopped"] += 1
-            self._in(self._plan.lease * self._rng.uniform(1.2, 2), self._fleet.resume)
+            # It often wakes up while another worker runs what it ran.
+            self._in(self._plan.lease * self._rng.uniform(1, 1.6), self._fleet.resume)
 
     def _cut(self) -> None:
         self._proxy.cut_one(self._rng)

@@ -20,7 +20,7 @@ class Plan:
     max_rows: int = 16
     """Of a worker: how many jobs may die with it."""
     kill_every: float = 1.0
-    stop_every: float = 5.0
+    stop_every: float = 4.0
     cut_every: float = 0.5
     server_kill_every: float = 15.0
     report_every: float = 4.0

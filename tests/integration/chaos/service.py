@@ -20,7 +20,8 @@ from tests.integration.chaos.plan import Plan
 from tests.integration.chaos.workload import Workload
 
 _MAX_ATTEMPTS = 1000
-_PUSH_AT_ONCE = 100
+_PUSH_EVERY = 1.0
+"""Many at once, so that there is a queue, and workers are full when something befalls them."""
 _READ_EVERY = 0.5
 _KEPT = 500
 """Jobs that are read stay for a while, for all to see that they stay as they are."""
@@ -37,6 +38,7 @@ class Service:
         self._workload = workload
         self._started = time.monotonic()
         self._next_read = 0.0
+        self._next_push = 0.0
         self._num_pushed = 0
         self._in_push: list[str] = []
         self._waiting: dict[str, int] = {}
@@ -47,6 +49,8 @@ class Service:
         """What was read, by job index."""
         self.attempts: dict[str, int] = {}
         """Executions that were begun, by job ID; known once the job is removed."""
+        self.provenances: set[str] = set()
+        """That jobs came with, and those of their rows alone: one, where all is well."""
         self.num_failures = 0
         """How often the server or the connection failed this service."""
 
@@ -85,9 +89,11 @@ class Service:
 
     def _push(self) -> None:
         is_again = bool(self._in_push)
+        if time.monotonic() < self._next_push and not is_again:
+            return
+        self._next_push = time.monotonic() + _PUSH_EVERY
         due = int((time.monotonic() - self._started) * self._plan.jobs_per_second)
-        most = min(due, self._plan.num_jobs) - self._num_pushed
-        number = len(self._in_push) or min(most, _PUSH_AT_ONCE)
+        number = len(self._in_push) or min(due, self._plan.num_jobs) - self._num_pushed
         indices = range(self._num_pushed, self._num_pushed + number)
         self._in_push = [f"job-{index}" for index in indices]
         try:
@@ -108,7 +114,9 @@ class Service:
                 continue
             assert isinstance(outcome, SampledRows), f"{job_id}: {outcome!r}"
             index = self._waiting.pop(job_id)
-            assert outcome == self._workload.rows(index), f"{job_id} has other rows than alone"
+            alone = self._workload.rows(index)
+            assert outcome.rows == alone.rows, f"{job_id} has other rows than alone"
+            self.provenances |= {str(outcome.provenance), str(alone.provenance)}
             self.rows[index] = outcome
             self._read[job_id] = index
 

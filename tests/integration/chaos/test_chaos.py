@@ -48,10 +48,13 @@ def test_every_job_ends_exactly_once_with_the_rows_of_a_quiet_run_whatever_dies(
         "late results dropped": storm.fleet.num_late_results,
         "looks": storm.auditor.num_looks,
         "runs of rq info": storm.num_reports,
+        "different provenances": len(storm.service.provenances),
         "seconds": round(seconds, 1),
         "sha256": digest(results),
         "sha256 of a quiet run": digest(quiet),
     }
+    if len(storm.service.provenances) > 1:
+        print(*storm.service.provenances, sep="\n")
     print(*(f"{name:34}{value}" for name, value in figures.items()), sep="\n")
 
     assert digest(results) == digest(quiet)
