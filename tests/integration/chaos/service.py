@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 
 import redis
-from rq.job import Job
 
 from jobs import (
     Client,
     JobExistsError,
-    MsgpackSerializer,
     ResultTimeoutError,
     SampledRows,
     ServerUnavailableError,
@@ -125,8 +123,9 @@ class Service:
         self._in_removal = self._in_removal or job_ids
         for job_id in self._in_removal:
             self._read.pop(job_id, None)
-        for job in Job.fetch_many(self._in_removal, self._connection, MsgpackSerializer):
-            if job is not None:
-                self.attempts[job.id] = _MAX_ATTEMPTS - (job.retries_left or 0)
-                job.delete()
+        for job_id in self._in_removal:
+            left = self._connection.hget(f"rq:job:{job_id}", "retries_left")
+            if left is not None:
+                self.attempts[job_id] = _MAX_ATTEMPTS - int(left)
+        self._client.delete(self._in_removal)
         self._in_removal = []

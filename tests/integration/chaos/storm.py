@@ -23,8 +23,8 @@ from tests.waiting import until
 _TURN_SECONDS = 0.05
 _LOOK_EVERY = 0.25
 _STALLED = 60.0
-_KEPT_BY_A_FLEET = ("rq:queues", "rq:worker")
-"""The list of queues, and the workers' records."""
+_KEPT_BY_A_FLEET = ("rq:queues", "rq:worker", "rowmill:caretaker:")
+"""The list of queues, the workers' records, and whose turn it is to look after a queue."""
 
 
 class Storm:
