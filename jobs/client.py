@@ -9,7 +9,7 @@ from uuid import uuid4
 import redis
 
 from jobs.connection import check_connection, longest_block, open_connection
-from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError
+from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError, brief
 from jobs.generate_job import GenerateJob
 from jobs.job_options import MAX_PAYLOAD_BYTES, JobOptions
 from jobs.job_status import JobStatus
@@ -29,8 +29,8 @@ class Client:
 
     `url_or_connection`: a redis://, rediss:// or unix:// URL, or a `redis.Redis` that leaves
     responses as bytes. `timeout`, `result_ttl` and `failure_ttl` are whole seconds; see JobOptions.
-    `wait_when_full`: how many seconds a submit waits while `max_queued` jobs stand in the queue: 0
-    raises QueueFullError at once, None waits for ever.
+    `wait_when_full`: how many seconds a submit waits while `max_queued` jobs stand in the queue, or
+    in its tenant's: 0 raises QueueFullError at once, None waits for ever.
     The constructor sends nothing. Any method raises ServerUnavailableError within seconds if the
     server does not answer, and InvalidJobError for a bad argument before anything is sent. A client
     may be shared by threads.
@@ -58,10 +58,10 @@ class Client:
             max_queued=max_queued,
             max_payload_bytes=max_payload_bytes,
         )
-        if wait_when_full is not None and not wait_when_full >= 0:
-            raise InvalidJobError(
-                "wait_when_full", str(wait_when_full), "None or at least 0 seconds"
-            )
+        is_number = isinstance(wait_when_full, int | float)
+        if wait_when_full is not None and not (is_number and wait_when_full >= 0):
+            limit = "None or a number of seconds of at least 0"
+            raise InvalidJobError("wait_when_full", brief(wait_when_full), limit)
         self._queue_name = queue
         self._max_queued = max_queued
         self._wait_when_full = wait_when_full
@@ -114,7 +114,7 @@ class Client:
         All are checked before any is pushed; the error's note says which one was bad. IDs that
         exist are left alone, all other jobs are pushed, and then JobExistsError lists the IDs that
         existed: so a batch with IDs of the caller's can be pushed again after a failure. Where the
-        queue is full, QueueFullError lists the IDs that were not pushed.
+        queue is full, QueueFullError lists the IDs that were not pushed, and those that were.
         """
         checked = [_checked(job, index) for index, job in enumerate(jobs)]
         if job_ids is None:
@@ -127,8 +127,10 @@ class Client:
             try:
                 taken += self._push(pairs[start : start + JOBS_PER_PUSH])
             except QueueFullError as error:
-                later = tuple(job_id for job_id, _ in pairs[start + JOBS_PER_PUSH :])
-                raise QueueFullError(error.queue, error.max_queued, error.job_ids + later) from None
+                left = (*error.job_ids, *job_ids[start + JOBS_PER_PUSH :])
+                others = {*left, *taken}
+                pushed = tuple(job_id for job_id in job_ids if job_id not in others)
+                raise QueueFullError(error.queue, error.max_queued, left, pushed) from None
         if taken:
             raise JobExistsError(tuple(taken))
         return list(job_ids)
@@ -196,6 +198,8 @@ class Client:
 
         Jobs that are queued or running, and IDs that no job has, are left alone.
         """
+        if isinstance(job_ids, str):
+            raise InvalidJobError("job_ids", brief(job_ids), "a list of IDs")
         job_ids = list(job_ids)
         for job_id in job_ids:
             check_job_id(job_id)

@@ -36,6 +36,7 @@ _LOGIN_REFUSED = (
     redis.exceptions.AuthenticationWrongNumberOfArgsError,
 )
 _DENIED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+_NO_DATABASE = "DB index is out of range"
 _NO_LOGIN = "HELLO must be called with the client already authenticated"
 _ECHO = ", with args beginning with"
 
@@ -114,6 +115,6 @@ def _translated(error: redis.RedisError, address: str) -> ServerUnavailableError
     is_denied_in_script = any(words in text for words in _DENIED_IN_SCRIPT)
     if is_denied_in_script or isinstance(error, redis.exceptions.NoPermissionError):
         return PermissionDeniedError(address, reason)
-    if isinstance(error, _UNAVAILABLE) or _ECHO in text:
+    if isinstance(error, _UNAVAILABLE) or _ECHO in text or text.startswith(_NO_DATABASE):
         return ServerUnavailableError(address, reason)
     return None

@@ -68,13 +68,19 @@ class ServerUnavailableError(JobsError):
 
 
 class QueueFullError(JobsError):
-    """`queue` holds `max_queued` jobs. Those in `job_ids` were not pushed; try again later."""
+    """`queue` holds `max_queued` jobs. Those in `job_ids` were not pushed; try again later.
 
-    def __init__(self, queue: str, max_queued: int, job_ids: tuple[str, ...]) -> None:
-        super().__init__(queue, max_queued, job_ids)
+    `pushed`: the IDs among the same call's that were.
+    """
+
+    def __init__(
+        self, queue: str, max_queued: int, job_ids: tuple[str, ...], pushed: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(queue, max_queued, job_ids, pushed)
         self.queue = queue
         self.max_queued = max_queued
         self.job_ids = job_ids
+        self.pushed = pushed
 
     def __str__(self) -> str:
         return (

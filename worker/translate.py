@@ -68,7 +68,9 @@ def read_job(payload: bytes, max_payload_bytes: int) -> GenerateJob:
     if not isinstance(call, list | tuple) or len(call) != 4:
         raise WireError("the payload is not a call of four parts")
     function, instance, args, kwargs = call
-    if function != FUNCTION_NAME or instance is not None or args:
+    if function == FUNCTION_NAME and args:
+        raise InvalidJobError("args", brief(args), "empty: a job's fields are keyword arguments")
+    if function != FUNCTION_NAME or instance is not None:
         raise InvalidJobError(
             "function", brief(function), f"{FUNCTION_NAME!r} with keyword arguments only"
         )

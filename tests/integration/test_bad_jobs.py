@@ -82,7 +82,7 @@ def test_bad_jobs_fail_alone(
         reasons[rq_queue.enqueue(FUNCTION_NAME, kwargs={**GOOD, **fields}).id] = reason
         push_neighbour()
     reasons[rq_queue.enqueue("os.system", "true").id] = "function.*os.system"
-    reasons[rq_queue.enqueue(FUNCTION_NAME, args=([1, 2],)).id] = "function"
+    reasons[rq_queue.enqueue(FUNCTION_NAME, args=([1, 2],)).id] = "args"
     reasons[rq_queue.enqueue(FUNCTION_NAME, on_success=Callback(print), kwargs=GOOD).id] = (
         "success_callback"
     )

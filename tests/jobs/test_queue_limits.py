@@ -19,6 +19,7 @@ def test_a_full_queue_refuses_and_tells_which_jobs(server: str, connection: redi
             client.submit_many([JOB] * 4, job_ids=["a", "b", "c", "d"])
 
         assert caught.value.job_ids == ("c", "d")
+        assert caught.value.pushed == ("a", "b")
         assert (caught.value.queue, caught.value.max_queued) == ("rowmill", 3)
         assert client.num_queued() == 3
         with pytest.raises(JobNotFoundError):
@@ -33,6 +34,7 @@ def test_many_jobs_beyond_the_limit_are_all_named(server: str, connection: redis
         with pytest.raises(QueueFullError) as caught:
             client.submit_many([JOB] * 2500, job_ids=job_ids)
         assert caught.value.job_ids == tuple(job_ids[1200:])
+        assert caught.value.pushed == tuple(job_ids[:1200])
         assert client.num_queued() == 1200
 
 
@@ -71,7 +73,8 @@ def test_each_tenant_has_the_room(server: str, connection: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "limit", [{"max_queued": 0}, {"wait_when_full": -1}, {"max_payload_bytes": 0}]
+    "limit",
+    [{"max_queued": 0}, {"wait_when_full": -1}, {"wait_when_full": "x"}, {"max_payload_bytes": 0}],
 )
 def test_a_limit_that_is_none_is_refused(server: str, limit: dict[str, Any]) -> None:
     with pytest.raises(InvalidJobError, match=next(iter(limit))):

@@ -130,7 +130,6 @@ def test_a_job_that_brings_code_is_refused_by_that_name(callback: str) -> None:
         call("os.system"),
         call(None),
         call(["jobs.generate"]),
-        call(args=[1]),
         MsgpackSerializer.dumps([FUNCTION_NAME, "an instance", [], FIELDS]),
     ],
 )
@@ -138,6 +137,12 @@ def test_only_our_function_with_keywords_is_taken(payload: bytes) -> None:
     with pytest.raises(InvalidJobError) as caught:
         read(claim(payload))
     assert caught.value.field == "function"
+
+
+def test_positional_arguments_are_refused_as_what_they_are() -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        read(claim(call(args=[1])))
+    assert caught.value.field == "args"
 
 
 def test_a_tenant_s_job_stands_in_the_tenant_s_queue() -> None:

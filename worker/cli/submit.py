@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from jobs import Client
+from jobs import Client, QueueFullError
 from worker.cli.options import Data, Queue, Redis, server_url
 from worker.cli.reporting import BadInputError, reported_errors
 from worker.job_lines import JobLines, parse_tokens
@@ -60,7 +61,8 @@ def submit(
         typer.Option(help="List on which the job's ID is put when it ends.", show_default=False),
     ] = None,
     max_queued: Annotated[
-        int | None, typer.Option(min=1, help="Don't push beyond it.", show_default="no limit")
+        int | None,
+        typer.Option(min=1, help="Most jobs to wait, of a tenant.", show_default="no limit"),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Where --max-queued is reached, wait for room.")
@@ -98,11 +100,21 @@ def submit(
             raise BadInputError("give --prompt-tokens, --text, or JSON lines on standard input")
         else:
             pushed = lines.read(sys.stdin)
+        if wait and max_queued is None:
+            raise BadInputError("--wait goes with --max-queued")
         patience = None if wait else 0.0
         url = server_url(redis, data)
         with Client(url, queue, max_queued=max_queued, wait_when_full=patience) as client:
-            job_ids = client.submit_many(
-                [job for _, job in pushed], job_ids=[its_id for its_id, _ in pushed]
-            )
-        for its_id in job_ids:
-            typer.echo(its_id)
+            try:
+                job_ids: Sequence[str] = client.submit_many(
+                    [job for _, job in pushed], job_ids=[its_id for its_id, _ in pushed]
+                )
+            except QueueFullError as error:
+                _print_lines(error.pushed)
+                raise
+        _print_lines(job_ids)
+
+
+def _print_lines(job_ids: Sequence[str]) -> None:
+    for job_id in job_ids:
+        typer.echo(job_id)
