@@ -17,6 +17,8 @@ from worker.translate import to_wire
 
 _AT_ONCE = 64
 _RETRY_SECONDS = 1.0
+_MOST_CUTS = 5
+"""As often a call may fail before the outcomes in it are looked at one by one."""
 _MOST_BYTES = 256 * 2**20
 """Of a job's rows: servers take values of 512 MiB, and these are stored as base64."""
 
@@ -75,38 +77,48 @@ class Finalizer:
 
     def _store(self, outcomes: list[Outcome]) -> None:
         """Store a batch, however often that takes; a refused outcome becomes a failure once."""
+        num_cuts = 0
         while outcomes:
             try:
-                answers = self._answers(outcomes)
+                answers = self._ledger.finish(outcomes)
             except redis.RedisError as error:
-                log.warning("can't store %d outcomes, will try again: %s", len(outcomes), error)
-                time.sleep(_RETRY_SECONDS)
-                continue
-            refused = []
-            for outcome, answer in zip(outcomes, answers, strict=True):
-                if isinstance(answer, str) and outcome.status == "finished":
-                    refused.append(_failed(outcome.claim, f"the server refused the rows: {answer}"))
+                num_cuts += self._is_cut(error)
+                if not (_is_for_ever(error) or num_cuts >= _MOST_CUTS):
+                    log.warning("can't store %d outcomes, will try again: %s", len(outcomes), error)
+                    time.sleep(_RETRY_SECONDS)
                     continue
-                if isinstance(answer, str):
-                    log.error("job %s: the server refuses: %s", outcome.claim.job_id, answer)
-                elif not answer:
-                    log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
-                self._claims.remove([outcome.claim])
-            outcomes = refused
+                if len(outcomes) > 1:  # it is for what one of them is
+                    for outcome in outcomes:
+                        self._store([outcome])
+                    return
+                answers = [str(error)]
+            outcomes = self._settle(outcomes, answers)
 
-    def _answers(self, outcomes: list[Outcome]) -> list[bool | str]:
-        """As the ledger's, also where the server refuses a call for what one outcome is."""
+    def _settle(self, outcomes: list[Outcome], answers: list[bool | str]) -> list[Outcome]:
+        """Let go of what is stored; returns the failures that stand for refused rows."""
+        refused = []
+        for outcome, answer in zip(outcomes, answers, strict=True):
+            if isinstance(answer, str) and outcome.status == "finished":
+                refused.append(_failed(outcome.claim, f"the server refused the rows: {answer}"))
+                continue
+            if isinstance(answer, str):
+                log.error("job %s: the server refuses: %s", outcome.claim.job_id, answer)
+            elif not answer:
+                log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
+            self._claims.remove([outcome.claim])
+        return refused
+
+    def _is_cut(self, error: redis.RedisError) -> bool:
+        """Whether a server that is there has hung up: it does so on values beyond its limit."""
+        if not isinstance(error, redis.ConnectionError):
+            return False
         try:
-            return self._ledger.finish(outcomes)
-        except redis.ResponseError as error:
-            if not _is_for_ever(error):
-                raise
-            if len(outcomes) == 1:
-                return [str(error)]
-            return [answer for outcome in outcomes for answer in self._answers([outcome])]
+            return self._ledger.ping()
+        except redis.RedisError:
+            return False
 
 
-def _is_for_ever(error: redis.ResponseError) -> bool:
+def _is_for_ever(error: redis.RedisError) -> bool:
     """Whether the server would refuse this ever again.
 
     Codes such as OOM, MISCONF, NOREPLICAS or READONLY tell of a server that may recover.

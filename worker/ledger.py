@@ -49,6 +49,7 @@ class Ledger:
         max_attempts: int,
         max_payload_bytes: int,
     ) -> None:
+        self._connection = connection
         self._queues = queues
         self._worker = worker
         self._lease = lease
@@ -73,6 +74,10 @@ class Ledger:
             reason_field(TOO_LATE),
             reason_field(f"InvalidJobError: {_BROKEN}"),
         ]
+
+    def ping(self) -> bool:
+        """Whether the server is there."""
+        return bool(self._connection.ping())
 
     def claim(self, num_rows: int, *, is_idle: bool) -> list[Claim]:
         """Take jobs until their rows come to `num_rows`, in one round trip.
