@@ -124,32 +124,32 @@ class Client:
         taken: list[str] = []
         pairs = list(zip(job_ids, checked, strict=True))
         for start in range(0, len(pairs), JOBS_PER_PUSH):
-            try:
-                taken += self._push(pairs[start : start + JOBS_PER_PUSH])
-            except QueueFullError as error:
-                left = (*error.job_ids, *job_ids[start + JOBS_PER_PUSH :])
-                others = {*left, *taken}
+            left = self._push(pairs[start : start + JOBS_PER_PUSH], taken)
+            if left:
+                assert self._max_queued is not None
+                full = queue_of(self._queue_name, left[0][1].tenant)
+                left += pairs[start + JOBS_PER_PUSH :]
+                left_ids = tuple(job_id for job_id, _ in left)
+                others = {*left_ids, *taken}
                 pushed = tuple(job_id for job_id in job_ids if job_id not in others)
-                raise QueueFullError(error.queue, error.max_queued, left, pushed) from None
+                raise QueueFullError(full, self._max_queued, left_ids, pushed, tuple(taken))
         if taken:
             raise JobExistsError(tuple(taken))
         return list(job_ids)
 
-    def _push(self, jobs: list[tuple[str, GenerateJob]]) -> list[str]:
-        """Pushes jobs, waiting for room as long as is wanted; returns the IDs that were taken."""
+    def _push(
+        self, jobs: list[tuple[str, GenerateJob]], taken: list[str]
+    ) -> list[tuple[str, GenerateJob]]:
+        """Pushes jobs, waiting for room as long as is wanted; returns those for which there is
+        none, and adds the IDs that other jobs have to `taken`."""
         started, wait = time.monotonic(), _FIRST_WAIT
-        taken: list[str] = []
         while True:
             answers = self._queue.push(jobs)
             taken += [job_id for job_id, answer in answers.items() if answer is Pushed.TAKEN]
             jobs = [(job_id, job) for job_id, job in jobs if answers[job_id] is Pushed.FULL]
-            if not jobs:
-                return taken
             patience = self._wait_when_full
-            if patience is not None and time.monotonic() >= started + patience:
-                assert self._max_queued is not None
-                full = queue_of(self._queue_name, jobs[0][1].tenant)
-                raise QueueFullError(full, self._max_queued, tuple(job_id for job_id, _ in jobs))
+            if not jobs or (patience is not None and time.monotonic() >= started + patience):
+                return jobs
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 

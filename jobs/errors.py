@@ -70,17 +70,23 @@ class ServerUnavailableError(JobsError):
 class QueueFullError(JobsError):
     """`queue` holds `max_queued` jobs. Those in `job_ids` were not pushed; try again later.
 
-    `pushed`: the IDs among the same call's that were.
+    `pushed`: the IDs among the same call's that were; `taken`: those that other jobs have.
     """
 
     def __init__(
-        self, queue: str, max_queued: int, job_ids: tuple[str, ...], pushed: tuple[str, ...] = ()
+        self,
+        queue: str,
+        max_queued: int,
+        job_ids: tuple[str, ...],
+        pushed: tuple[str, ...] = (),
+        taken: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(queue, max_queued, job_ids, pushed)
+        super().__init__(queue, max_queued, job_ids, pushed, taken)
         self.queue = queue
         self.max_queued = max_queued
         self.job_ids = job_ids
         self.pushed = pushed
+        self.taken = taken
 
     def __str__(self) -> str:
         return (

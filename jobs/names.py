@@ -22,9 +22,14 @@ def check_queue_name(queue: object) -> None:
     check_name("queue", queue)
 
 
+def is_name(name: object) -> bool:
+    """Whether a queue, tenant or reply list may be called so."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 def check_name(field: str, name: object) -> None:
     """Raises InvalidJobError for what no queue, tenant or reply list may be called."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidJobError(field, brief(name), NAME_LIMIT)
 
 

@@ -41,6 +41,8 @@ _IDLE_SECONDS = 1.0
 """Longest wait for a job: how late an idle worker notices a signal."""
 _CLAIM_SECONDS = 0.01
 """Shortest time between looks at an empty queue while rows are running."""
+_BLOCKED_SECONDS = 10.0
+"""How long other queues are served while a job of one has to run alone."""
 _RECONNECT_SECONDS = 1.0
 _STORE_SECONDS = 60.0
 _HASTY_SECONDS = 5.0
@@ -95,8 +97,8 @@ class BatchWorker(BaseWorker):
         """Job IDs to stop, from RQ's command channel."""
         self._num_signals = 0
         self._next_claim = 0.0
-        self._is_queue_empty = False
-        """As of the last claim."""
+        self._blocked_since = math.inf
+        """When claims began to find a job that has to run alone."""
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
         """Run until a signal, or with `burst` until the queues are empty.
@@ -137,7 +139,7 @@ class BatchWorker(BaseWorker):
             self._drop()
             if self._engine.has_work:
                 self._step()
-            elif burst and self._is_queue_empty:
+            elif burst and self._ledger.is_empty:
                 return
             elif burst:
                 time.sleep(_CLAIM_SECONDS)
@@ -178,9 +180,12 @@ class BatchWorker(BaseWorker):
 
     def _claim(self) -> None:
         """Take as many jobs as there are free rows; a bad one fails, and its neighbours run."""
+        now = time.monotonic()
         num_free = self._engine.config.max_rows - self._engine.num_busy_rows
-        if num_free <= 0 or self._running.is_alone or time.monotonic() < self._next_claim:
+        if num_free <= 0 or self._running.is_alone or now < self._next_claim:
             return
+        if self._running and now > self._blocked_since + _BLOCKED_SECONDS:
+            return  # a job has long been waiting for this worker to run nothing
         try:
             claims = self._ledger.claim(num_free, is_idle=not self._running)
         except redis.RedisError as error:
@@ -190,7 +195,10 @@ class BatchWorker(BaseWorker):
         self._claims.add(claims)
         for claim in claims:
             self._submit(claim)
-        self._is_queue_empty = not claims
+        if not self._ledger.is_blocked:
+            self._blocked_since = math.inf
+        elif self._blocked_since == math.inf:
+            self._blocked_since = now
         if not claims:
             self._next_claim = time.monotonic() + _CLAIM_SECONDS
 

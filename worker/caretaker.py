@@ -9,11 +9,15 @@ from typing import Any
 
 import redis
 from rq import Queue, worker_registration
+from rq.rate_limit import RateLimitRegistry
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 
+from jobs.errors import brief
+from jobs.names import is_name, queue_of
 from jobs.wire import MsgpackSerializer
 from worker.follow_ups import FollowUps
 from worker.ledger import TOO_LATE
+from worker.refusal import is_for_ever
 from worker.scripts import now_text, reason_field, script
 
 _AT_ONCE = 100
@@ -64,12 +68,21 @@ class Caretaker:
             ):
                 continue
             for queue in self._with_tenants(base):
-                self.recover(queue)
-                self._follow_ups.take_over(queue)
-                if is_time_to_tidy:
-                    self._tidy(queue)
+                try:
+                    self._see_to(queue, is_time_to_tidy)
+                except redis.ResponseError as error:
+                    if not is_for_ever(error):
+                        raise
+                    # Anybody may put anything under a queue's keys; the other queues go on.
+                    log.error("queue %s can't be looked after: %s", queue, brief(error))
         if is_time_to_tidy:
             self._next_tidy = time.monotonic() + _TIDY_SECONDS
+
+    def _see_to(self, queue: str, is_time_to_tidy: bool) -> None:
+        self.recover(queue)
+        self._follow_ups.take_over(queue)
+        if is_time_to_tidy:
+            self._tidy(queue)
 
     def recover(self, queue: str) -> None:
         """Requeue or fail jobs whose lease has ended, put on the queue those that are due."""
@@ -100,8 +113,9 @@ class Caretaker:
     def _with_tenants(self, base: str) -> list[str]:
         keys: Any = self._connection.smembers(Queue.redis_queues_keys)
         prefix = f"{Queue.redis_queue_namespace_prefix}{base}@".encode()
-        tenants = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
-        return [base, *(f"{base}@{its.decode(errors='replace')}" for its in sorted(tenants))]
+        found = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+        tenants = (tenant.decode(errors="replace") for tenant in sorted(found))
+        return [base, *(queue_of(base, tenant) for tenant in tenants if is_name(tenant))]
 
     def _tidy(self, name: str) -> None:
         """Drop expired entries from the registries, and records of workers that are gone."""
@@ -109,4 +123,6 @@ class Caretaker:
         for registry in (FinishedJobRegistry, FailedJobRegistry):
             registry(queue=queue).cleanup()
         queue.ready_job_registry.cleanup()
+        for limit in RateLimitRegistry.all(self._connection):
+            limit.cleanup()  # a slot of a running job that was cancelled is nobody's else
         worker_registration.clean_worker_registry(queue)

@@ -29,6 +29,8 @@ class Claim:
     """Unix time by the server's clock."""
     is_alone: bool
     """Whether nothing may run beside it: an attempt before this one took its worker down."""
+    num_samples: float | None = None
+    """The rows that it was counted for; None: its producer did not say, and it counted for one."""
     has_reply_list: bool = False
     """Whether the server knows of the job's reply list."""
     callbacks: tuple[str, ...] = ()

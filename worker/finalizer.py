@@ -13,6 +13,7 @@ from engine import RequestResult
 from worker.claim import Claim, Outcome, Status
 from worker.claims import Claims
 from worker.ledger import Ledger
+from worker.refusal import is_for_ever
 from worker.translate import to_wire
 
 _AT_ONCE = 64
@@ -83,7 +84,7 @@ class Finalizer:
                 answers = self._ledger.finish(outcomes)
             except redis.RedisError as error:
                 num_cuts += self._is_cut(error)
-                if not (_is_for_ever(error) or num_cuts >= _MOST_CUTS):
+                if not (is_for_ever(error) or num_cuts >= _MOST_CUTS):
                     log.warning("can't store %d outcomes, will try again: %s", len(outcomes), error)
                     time.sleep(_RETRY_SECONDS)
                     continue
@@ -116,14 +117,6 @@ class Finalizer:
             return self._ledger.ping()
         except redis.RedisError:
             return False
-
-
-def _is_for_ever(error: redis.RedisError) -> bool:
-    """Whether the server would refuse this ever again.
-
-    Codes such as OOM, MISCONF, NOREPLICAS or READONLY tell of a server that may recover.
-    """
-    return type(error) is redis.ResponseError and not str(error).split(" ", 1)[0].isupper()
 
 
 def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:

@@ -21,6 +21,7 @@ from rq.repeat import Repeat
 from jobs.errors import brief
 from jobs.wire import MsgpackSerializer
 from worker.bounded_job import BoundedJob
+from worker.refusal import is_for_ever
 
 _AT_ONCE = 100
 _TAKE_OVER_SECONDS = 60
@@ -68,17 +69,15 @@ class FollowUps:
     def _follow_up(self, queue_name: str, job_id: str) -> None:
         try:
             steps = self._steps(queue_name, job_id)
-        except redis.RedisError:
-            raise
         except Exception as error:  # it is gone, or not RQ's: no later attempt would go better
+            _raise_if_it_passes(error)
             log.warning("job %s: what follows it can't be read: %s", job_id, brief(error))
             steps = []
         for step in steps:
             try:
                 step()
-            except redis.ConnectionError:
-                raise
             except Exception as error:  # of what the producer wrote
+                _raise_if_it_passes(error)
                 log.warning("job %s: something after it failed: %s", job_id, brief(error))
         self._connection.zrem(_marks(queue_name), job_id)
 
@@ -104,6 +103,12 @@ class FollowUps:
 
 def _marks(queue: str) -> str:
     return f"rowmill:follow-ups:{queue}"
+
+
+def _raise_if_it_passes(error: Exception) -> None:
+    """A server that is away, full or read-only is no fault of the job's."""
+    if isinstance(error, redis.RedisError) and not is_for_ever(error):
+        raise error
 
 
 def _send_webhooks(job: Job, status: JobStatus) -> None:

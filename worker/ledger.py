@@ -59,8 +59,12 @@ class Ledger:
         self._max_attempts = max_attempts
         self._max_payload_bytes = max_payload_bytes
         self._follow_ups = follow_ups
-        self._lost_claim = ""
-        """The prefix of a claim that may have been made, and whose answer did not arrive."""
+        self._lost_claims: list[str] = []
+        """The prefixes of claims that may have been made, and whose answer did not arrive."""
+        self.is_blocked = False
+        """Whether at the last claim a job waited for this worker to run nothing."""
+        self.is_empty = False
+        """Whether the last claim found the queues empty."""
         self._claim, self._heartbeat, self._finish, self._give_back = (
             script(connection, name) for name in ("claim", "heartbeat", "finish", "give_back")
         )
@@ -87,8 +91,9 @@ class Ledger:
         runs nothing (`is_idle`); until then it stays, and what is behind it, too.
         """
         prefix = uuid.uuid4().hex
-        lost_claim, self._lost_claim = self._lost_claim, prefix
-        is_alone, replies = self._claim(
+        lost_claims = ",".join(self._lost_claims)
+        self._lost_claims.append(prefix)
+        is_alone, is_blocked, is_empty, replies = self._claim(
             self._worker,
             prefix,
             num_rows,
@@ -99,11 +104,12 @@ class Ledger:
             self._failure_ttl,
             self._max_payload_bytes,
             int(is_idle),
-            lost_claim,
+            lost_claims,
             *self._refusals,
             *self._queues,
         )
-        self._lost_claim = ""
+        self._lost_claims.clear()
+        self.is_blocked, self.is_empty = bool(is_blocked), bool(is_empty)
         return [_claim_of(reply, bool(is_alone)) for reply in replies]
 
     def heartbeat(self, claims: Sequence[Claim]) -> set[str]:
@@ -157,7 +163,7 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
 
 def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
     queue, job_id, execution_id, claimed_at, *rest = reply
-    payload, timeout, deadline, created_at, reply_to, *callbacks = rest
+    payload, timeout, deadline, created_at, num_samples, reply_to, *callbacks = rest
     return Claim(
         queue=queue.decode(),
         job_id=job_id.decode(),
@@ -168,6 +174,7 @@ def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
         created_at=_unix_time(created_at),
         claimed_at=float(claimed_at),
         is_alone=is_alone,
+        num_samples=_positive(num_samples),
         has_reply_list=bool(reply_to),
         callbacks=tuple(its for its, value in zip(_CALLBACKS, callbacks, strict=True) if value),
     )

@@ -39,6 +39,9 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
         raise InvalidJobError(
             "tenant", f"{job.tenant!r} on queue {claim.queue!r}", "of the queue named queue@tenant"
         )
+    if claim.num_samples not in (None, job.num_samples):
+        limit = f"{claim.num_samples:g}, as the job was counted"
+        raise InvalidJobError("num_samples", str(job.num_samples), limit)
     if job.reply_to is not None and not claim.has_reply_list:
         raise InvalidJobError("reply_to", "a name from plain RQ", "pushed with Rowmill's client")
     return job

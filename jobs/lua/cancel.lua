@@ -26,5 +26,6 @@ redis.call('ZADD', canceled, now, job_id)
 redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', 3, 'worker_name', '')
 expire(results, ttl)
 expire(key, ttl)
-reply(job_id)
+local list = reply_list_of(job_id)
+if list then put_reply(list, job_id) end
 return 1

@@ -48,11 +48,17 @@ end
 
 local REPLIES_SECONDS = 7 * 24 * 3600
 
--- Tell who waits on the job's reply list, if it names one, that it has ended.
-local function reply(job_id)
-  local list = redis.call('HGET', job_key(job_id), 'reply_to')
-  if not list or #list > 128 or not list:find('^[%w_.-]+$') then return end
-  list = 'rowmill:replies:' .. list
-  redis.pcall('RPUSH', list, job_id)  -- pcall: what stands there may be no list
+-- The list on which a job's ID is put when it ends, or nil.
+local function reply_list_of(job_id)
+  local name = redis.call('HGET', job_key(job_id), 'reply_to')
+  if name and #name <= 128 and name:find('^[%w_.-]+$') then return 'rowmill:replies:' .. name end
+end
+
+local function put_reply(list, job_id)
+  local answer = redis.pcall('RPUSH', list, job_id)
+  if type(answer) == 'table' and answer.err then
+    if answer.err:find('^WRONGTYPE') then return end  -- the producer's own doing, and loss
+    error(answer)
+  end
   redis.call('EXPIRE', list, REPLIES_SECONDS)
 end

@@ -1,16 +1,17 @@
 -- Take jobs from queues, in their order, until the jobs' rows fill the room.
 -- ARGV: worker, prefix of execution IDs, rows wanted, lease in seconds, time as text, worker TTL,
 --       attempts for a job that names none, default failure TTL, most bytes of a payload,
---       1 if the worker runs nothing, prefix of a claim whose answer was lost or '',
+--       1 if the worker runs nothing, prefixes of claims whose answers were lost with commas between,
 --       as RQ stores them the reasons to refuse an ID, a payload, a late job and broken keys,
 --       then the queues
--- Returns {whether what was taken must run alone, claims}; a claim is
--- {queue, job ID, execution ID, time, its fields data, timeout, deadline and created_at, and the
--- lengths of its reply list's name and of its three callbacks'}.
+-- Returns {whether what was taken must run alone, whether a job waits for this worker to run nothing,
+-- whether the queues are empty, claims}; a claim is {queue, job ID, execution ID, time, its fields
+-- data, timeout, deadline, created_at and num_samples, and the lengths of its reply list's name and
+-- of its three callbacks'}.
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local default_failure_ttl, max_payload, is_idle = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
-local lost_prefix = ARGV[11]
+local lost_prefixes = ARGV[11]
 local BAD_ID, TOO_LARGE, TOO_LATE, BROKEN = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 local FIRST_QUEUE = 16
 local MOST_LOOKS = 1000  -- the server serves nobody else meanwhile
@@ -69,18 +70,23 @@ local function take(queue, job_id)
   local attempts = bounded(fields[2], 0, 2^31, 0)
   if attempts > 0 and not (is_idle and #claimed == 0) then
     is_blocked = true
-    redis.call('LPUSH', list_of(queue), job_id)
     return
   end
   local execution_id = register(queue, job_id, attempts, fields[6])
   local claim = {queue, job_id, execution_id, string.format('%.6f', now),
-    redis.call('HGET', key, 'data'), fields[4], fields[3], fields[5]}
+    redis.call('HGET', key, 'data'), fields[4], fields[3], fields[5], fields[1]}
   for i = 7, 10 do claim[#claim + 1] = fields[i] and #fields[i] or 0 end
   claimed[#claimed + 1] = claim
   is_alone = attempts > 0
   local its_rows = bounded(fields[1], 1, 65535, 1)
   rows, num_bytes = rows + its_rows, num_bytes + its_bytes
   if has_turns then redis.call('ZINCRBY', 'rowmill:turns:' .. base_of(queue), its_rows, queue) end
+end
+
+-- Anybody who may push may also write into the turns.
+local function is_of(base, queue)
+  local tenant = queue:sub(1, #base + 1) == base .. '@' and queue:sub(#base + 2)
+  return queue == base or tenant and #tenant <= 128 and tenant:find('^[%w_.-]+$')
 end
 
 -- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows.
@@ -93,7 +99,7 @@ local function next_of(base)
       local queue = redis.call('ZRANGE', turns, 0, 0)[1]
       has_turns = queue and true
       if not queue then break end
-      if redis.call('LLEN', list_of(queue)) > 0 then return queue end
+      if is_of(base, queue) and redis.call('LLEN', list_of(queue)) > 0 then return queue end
       redis.call('ZREM', turns, queue)
     end
   end
@@ -101,41 +107,57 @@ local function next_of(base)
   redis.call('DEL', 'rowmill:bell:' .. base)
 end
 
-local function give_back_lost_claim()
+local function give_back_lost_claims()
+  local is_lost = {}
+  for its in lost_prefixes:gmatch('[^,]+') do is_lost[its] = true end
   for _, composite in ipairs(redis.call('SMEMBERS', executions)) do
     local job_id, execution_id = composite:match('^(.*):([^:]*)$')
-    if job_id and execution_id:sub(1, #lost_prefix) == lost_prefix then
-      local queue = redis.call('HGET', 'rq:execution:' .. composite, 'queue')
-      if queue then give_back(queue, worker, job_id, execution_id, now_text) end
+    local queue = redis.call('HGET', 'rq:execution:' .. composite, 'queue')
+    if queue and is_lost[execution_id:match('^(.*)%-%d+$')] then
+      local is_well, problem = pcall(give_back, queue, worker, job_id, execution_id, now_text)
+      if not is_well and passes(problem) then error(problem) end
     end
   end
-end
-
-if lost_prefix ~= '' then
-  give_back_lost_claim()
   rest_if_idle(worker)
 end
-if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, claimed} end
 
-local looks = 0
+-- Look at the first job of a queue. It leaves the list once it has another place, as a server that
+-- is out of memory would not let us put it back.
+local function look(queue)
+  local job_id = redis.call('LINDEX', list_of(queue), 0)
+  -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
+  -- pcall: what stands under its keys may be anything.
+  if redis.pcall('HGET', job_key(job_id), 'status') == 'queued' then
+    local is_well, problem = pcall(take, queue, job_id)
+    if is_blocked then return end
+    if not is_well then
+      if passes(problem) then error(problem) end
+      redis.call('DEL', 'rq:executions:' .. job_id, 'rq:results:' .. job_id)
+      pcall(refuse, queue, job_id, BROKEN)
+    end
+  end
+  redis.call('LPOP', list_of(queue))
+end
+
+if lost_prefixes ~= '' then give_back_lost_claims() end
+if redis.call('EXISTS', 'rq:suspended') == 1 then return {0, 0, 0, claimed} end
+
+local looks, num_empty = 0, 0
 for i = FIRST_QUEUE, #ARGV do
   while rows < rows_wanted and num_bytes < max_payload and looks < MOST_LOOKS
     and not is_alone and not is_blocked do
     local queue = next_of(ARGV[i])
-    if not queue then break end
-    local job_id = redis.call('LPOP', list_of(queue))
-    looks = looks + 1
-    -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
-    -- pcall: what stands under its keys may be anything.
-    if redis.pcall('HGET', job_key(job_id), 'status') == 'queued'
-      and not pcall(take, queue, job_id) then
-      redis.call('DEL', 'rq:executions:' .. job_id, 'rq:results:' .. job_id)
-      pcall(refuse, queue, job_id, BROKEN)
+    if not queue then
+      num_empty = num_empty + 1
+      break
     end
+    look(queue)
+    looks = looks + 1
   end
 end
 if #claimed > 0 then
   redis.call('EXPIRE', executions, worker_ttl)
   set_state(worker, 'busy')
 end
-return {is_alone and 1 or 0, claimed}
+local is_empty = num_empty == #ARGV - FIRST_QUEUE + 1
+return {is_alone and 1 or 0, is_blocked and 1 or 0, is_empty and 1 or 0, claimed}

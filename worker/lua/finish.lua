@@ -38,7 +38,8 @@ for i = 5, #ARGV, 6 do
   -- pcall: what a producer put under a job's keys may be anything, and harms that job alone.
   local is_well, answer = pcall(finish, unpack(ARGV, i, i + 5))
   if not is_well then
-    answer = type(answer) == 'table' and answer.err or tostring(answer)
+    if passes(answer) then return redis.error_reply(text_of(answer)) end
+    answer = text_of(answer)
   end
   answers[#answers + 1] = answer
 end

@@ -4,18 +4,23 @@
 local lease, now_text = tonumber(ARGV[1]), ARGV[2]
 local now, lease_ttl = clock(), math.max(math.ceil(lease), 0) + MARGIN
 local lost = {}
-for i = 3, #ARGV, 3 do
-  local queue, job_id, execution_id = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+
+local function beat(queue, job_id, execution_id, n)
+  if not holds(queue, job_id, execution_id) then return false end
   local composite = job_id .. ':' .. execution_id
-  if holds(queue, job_id, execution_id) then
-    redis.call('ZADD', wip_of(queue), lease_score(now, lease, (i - 3) / 3), composite)
-    redis.call('HSET', 'rq:execution:' .. composite, 'last_heartbeat', now)
-    redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
-    redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)
-    redis.call('EXPIRE', 'rq:executions:' .. job_id, lease_ttl)
-    redis.call('HSET', job_key(job_id), 'last_heartbeat', now_text)
-  else
-    lost[#lost + 1] = execution_id
-  end
+  redis.call('ZADD', 'rq:executions:' .. job_id, now + lease_ttl, execution_id)
+  redis.call('EXPIRE', 'rq:executions:' .. job_id, lease_ttl)
+  redis.call('ZADD', wip_of(queue), lease_score(now, lease, n), composite)
+  redis.call('HSET', 'rq:execution:' .. composite, 'last_heartbeat', now)
+  redis.call('EXPIRE', 'rq:execution:' .. composite, lease_ttl)
+  redis.call('HSET', job_key(job_id), 'last_heartbeat', now_text)
+  return true
+end
+
+for i = 3, #ARGV, 3 do
+  -- pcall: what somebody put under a job's keys meanwhile may be anything, and harms that job alone.
+  local is_well, is_held = pcall(beat, ARGV[i], ARGV[i + 1], ARGV[i + 2], (i - 3) / 3)
+  if not is_well and passes(is_held) then return redis.error_reply(text_of(is_held)) end
+  if not (is_well and is_held) then lost[#lost + 1] = ARGV[i + 2] end
 end
 return lost

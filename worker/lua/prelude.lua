@@ -1,5 +1,18 @@
 -- What the worker's scripts share, beside layout.lua of `jobs`.
 
+-- What a call under pcall failed with, as text.
+local function text_of(problem)
+  return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+-- Whether the server may take the same later: it is out of memory, read-only, loading, or its access
+-- rules are to be mended. Nothing may be given up for that; the script fails, and is run again.
+local function passes(problem)
+  local text = text_of(problem)
+  local code = text:match('^(%u+) ')
+  return text:find('ACL failure', 1, true) or code and code ~= 'ERR' and code ~= 'WRONGTYPE'
+end
+
 -- RQ's readers give up jobs whose score is past, in several steps between which their worker may
 -- end them. So scores are a minute later than leases: by then a worker has recovered the job.
 local MARGIN = 60
@@ -46,7 +59,8 @@ local function give_back(queue, worker, job_id, execution_id, now_text)
   local is_ours = holds(queue, job_id, execution_id)
   forget_execution(queue, worker, job_id, execution_id)
   if is_ours then
-    redis.call('HINCRBY', job_key(job_id), 'attempts', -1)
+    local attempts = tonumber(redis.call('HGET', job_key(job_id), 'attempts') or 0) or 0
+    redis.call('HSET', job_key(job_id), 'attempts', math.max(attempts - 1, 0))
     requeue(queue, job_id, 'LPUSH', now_text)
   end
   return is_ours
@@ -79,8 +93,9 @@ local function conclude(queue, job_id, outcome)
   local is_success = status == 'finished'
   local ttl = ttl_of(job_id, is_success and 'result_ttl' or 'failure_ttl', outcome.default_ttl)
   local more = has_more(job_id, status)
-  reply(job_id)
+  local list = reply_list_of(job_id)
   if ttl == 0 and not more then
+    if list then put_reply(list, job_id) end
     redis.call('DEL', key, key .. ':dependencies', results, 'rq:executions:' .. job_id)
     return false
   end
@@ -94,7 +109,9 @@ local function conclude(queue, job_id, outcome)
     is_success and 'return_value' or 'exc_string', outcome.value, 'execution_id', outcome.id or '',
     'execution_started_at', outcome.claimed_at or now, 'execution_ended_at', now}
   -- What stands there may be no stream, or one that takes no more entries.
-  if redis.pcall('XADD', results, 'MAXLEN', '~', 10, '*', unpack(result)).err then
+  local answer = redis.pcall('XADD', results, 'MAXLEN', '~', 10, '*', unpack(result))
+  if type(answer) == 'table' and answer.err then
+    if passes(answer) then error(answer) end
     redis.call('DEL', results)
     redis.call('XADD', results, '*', unpack(result))
   end
@@ -107,6 +124,7 @@ local function conclude(queue, job_id, outcome)
   expire(key, ttl)
   expire(key .. ':dependents', ttl)
   expire(key .. ':dependencies', ttl)
+  if list then put_reply(list, job_id) end
   -- The score: when another worker may take over what this one has not done.
   if more then redis.call('ZADD', 'rowmill:follow-ups:' .. queue, now + 60, job_id) end
   return more

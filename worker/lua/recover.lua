@@ -56,7 +56,13 @@ local function recover(job_id, worker)
   if left > 0 then retry(job_id, left) else fail(job_id, worker, ABANDONED) end
 end
 
--- pcall below: what stands under a job's keys may be anything, and must be in nobody's way.
+-- What stands under a job's keys may be anything, and must be in nobody's way. Each job has its new
+-- place before it leaves the old one: a server that is out of memory may allow the second alone.
+local function is_done(act, ...)
+  local is_well, problem = pcall(act, ...)
+  if not is_well and passes(problem) then error(problem) end
+  return is_well
+end
 
 -- From the last to the first: each goes to the head of the queue, so their order stays, also where
 -- there are more of them than this call takes.
@@ -64,30 +70,36 @@ local ended = redis.call('ZREVRANGEBYSCORE', wip_of(queue), now + MARGIN, '-inf'
 for _, composite in ipairs(ended) do
   local job_id, execution_id = composite:match('^(.*):([^:]*)$')
   if not job_id then job_id, execution_id = composite, '' end
-  redis.call('ZREM', wip_of(queue), composite)
   local worker = redis.pcall('HGET', 'rq:execution:' .. composite, 'worker_name')
   worker = type(worker) == 'string' and worker or ''
-  pcall(forget_execution, queue, worker, job_id, execution_id)
-  rest_if_idle(worker)
-  pcall(recover, job_id, worker)
+  if is_done(recover, job_id, worker) then
+    redis.call('ZREM', wip_of(queue), composite)
+    is_done(forget_execution, queue, worker, job_id, execution_id)
+    rest_if_idle(worker)
+  else
+    redis.call('ZADD', wip_of(queue), now + 2 * MARGIN, composite)  -- perhaps later
+  end
 end
 
 -- From the last to the first, too: retries go to the head of the queue.
+local function enqueue_due(job_id)
+  if redis.pcall('HGET', job_key(job_id), 'status') ~= 'scheduled' then return end
+  local is_retry = (tonumber(redis.call('HGET', job_key(job_id), 'attempts') or 0) or 0) > 0
+  requeue(queue, job_id, is_retry and 'LPUSH' or 'RPUSH', now_text)
+  num_due = num_due + 1
+end
+
 local due = redis.call('ZREVRANGEBYSCORE', 'rq:scheduled:' .. queue, now, '-inf', 'LIMIT', 0, most)
 for _, job_id in ipairs(due) do
+  is_done(enqueue_due, job_id)
   redis.call('ZREM', 'rq:scheduled:' .. queue, job_id)
-  if redis.pcall('HGET', job_key(job_id), 'status') == 'scheduled' then
-    local is_retry = (tonumber(redis.call('HGET', job_key(job_id), 'attempts') or 0) or 0) > 0
-    requeue(queue, job_id, is_retry and 'LPUSH' or 'RPUSH', now_text)
-    num_due = num_due + 1
-  end
 end
 
 for _, job_id in ipairs(redis.call('LRANGE', list_of(queue), 0, MOST_LATE - 1)) do
   local fields = redis.pcall('HMGET', job_key(job_id), 'status', 'deadline')
   if not fields.err and fields[1] == 'queued' and (tonumber(fields[2] or '') or now) < now then
+    is_done(fail, job_id, '', TOO_LATE)
     redis.call('LREM', list_of(queue), 1, job_id)
-    pcall(fail, job_id, '', TOO_LATE)
   end
 end
 
