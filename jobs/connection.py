@@ -60,6 +60,14 @@ def open_connection(url: str) -> redis.Redis:
         raise InvalidJobError("url", "this URL", FORMS) from None
 
 
+def with_timeout(connection: redis.Redis, seconds: float) -> redis.Redis:
+    """Another connection to the same server, which waits so long for an answer."""
+    pool = connection.connection_pool
+    known = {**pool.connection_kwargs, "socket_timeout": seconds}
+    known["socket_connect_timeout"] = seconds
+    return redis.Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **known))
+
+
 def check_connection(connection: object) -> redis.Redis:
     """Refuses what RQ cannot work with."""
     if not isinstance(connection, redis.Redis):

@@ -1,8 +1,8 @@
 """The batch worker: RQ's worker with many jobs at once, all in one continuous batch.
 
 The step thread (the caller of `work`) claims jobs and keeps the engine stepping; the finalizer
-stores outcomes; the heart extends leases, looks after the queues, and tells which claims are lost.
-They share `Claims`, and the connection pool.
+stores outcomes; the heart extends leases and tells which claims are lost; the caretaker looks after
+the queues. They share `Claims`, and the connection pool.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import queue
 import signal
 import threading
 import time
 from types import FrameType
-from typing import Any
 
 import redis
-from rq.command import parse_payload
 from rq.suspension import is_suspended
 from rq.utils import now as utc_now
-from rq.worker import BaseWorker, WorkerStatus
+from rq.worker import WorkerStatus
 
 from engine import Engine, RequestError
-from jobs import JobsError, MsgpackSerializer
+from jobs import JobsError
 from worker.caretaker import Caretaker
 from worker.claim import Claim
 from worker.claims import Claims
@@ -34,7 +31,9 @@ from worker.finalizer import Finalizer
 from worker.follow_ups import FollowUps
 from worker.heart import Heart
 from worker.ledger import Ledger
+from worker.rq_worker import RqWorker
 from worker.running import Running
+from worker.ticking import Ticking
 from worker.translate import to_job, to_request
 
 _IDLE_SECONDS = 1.0
@@ -44,13 +43,14 @@ _CLAIM_SECONDS = 0.01
 _BLOCKED_SECONDS = 10.0
 """How long other queues are served while a job of one has to run alone."""
 _RECONNECT_SECONDS = 1.0
+_LONGEST_CLAIM_WAIT = 8.0
 _STORE_SECONDS = 60.0
 _HASTY_SECONDS = 5.0
 
 log = logging.getLogger("rowmill.worker")
 
 
-class BatchWorker(BaseWorker):
+class BatchWorker(RqWorker):
     """Runs jobs of some queues on one engine.
 
     SIGTERM or SIGINT: nothing new is taken, rows that run have `drain_seconds` to finish, and what
@@ -58,8 +58,8 @@ class BatchWorker(BaseWorker):
     """
 
     def __init__(self, engine: Engine, connection: redis.Redis, config: WorkerConfig) -> None:
-        queues = list(config.queues)
-        super().__init__(queues, connection=connection, serializer=MsgpackSerializer, worker_ttl=60)
+        queues = config.queues
+        super().__init__(connection, queues)
         self._engine = engine
         self._config = config
         self._claims = Claims()
@@ -89,14 +89,16 @@ class BatchWorker(BaseWorker):
             failure_ttl=config.failure_ttl,
             max_attempts=config.max_attempts,
         )
-        self._heart = Heart(
-            self._ledger, caretaker, self._claims, self._publish, config.heartbeat_interval
-        )
+        self._heart = Heart(self._ledger, self._claims, self._publish)
+        interval = config.heartbeat_interval
+        self._tickings = [
+            Ticking("heartbeat", interval, self._heart.beat),
+            Ticking("caretaker", interval, caretaker.see_to),
+        ]
         self._doorbell = Doorbell(connection, queues)
-        self._stops: queue.SimpleQueue[str] = queue.SimpleQueue()
-        """Job IDs to stop, from RQ's command channel."""
         self._num_signals = 0
         self._next_claim = 0.0
+        self._claim_wait = _RECONNECT_SECONDS
         self._blocked_since = math.inf
         """When claims began to find a job that has to run alone."""
 
@@ -109,8 +111,11 @@ class BatchWorker(BaseWorker):
         self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
         self.set_state(WorkerStatus.IDLE)
-        for thread in (self._finalizer, self._follow_ups, self._heart, self._doorbell):
-            thread.start()
+        self._finalizer.start()
+        self._follow_ups.start()
+        self._doorbell.start()
+        for ticking in self._tickings:
+            ticking.start()
         is_well = False
         try:
             self._serve(burst)
@@ -126,7 +131,9 @@ class BatchWorker(BaseWorker):
                 self._ledger.expire(claims)
         finally:
             is_well = self._store_outcomes() and is_well
-            self._heart.stop(_HASTY_SECONDS)
+            self._follow_ups.close(_HASTY_SECONDS)
+            for ticking in self._tickings:
+                ticking.stop(_HASTY_SECONDS)
             self._doorbell.stop()
             with contextlib.suppress(redis.RedisError):  # without a server there is no record
                 self._publish()
@@ -135,11 +142,13 @@ class BatchWorker(BaseWorker):
 
     def _serve(self, burst: bool) -> None:
         while self._num_signals == 0:
-            self._claim()
+            # Outcomes and what follows them may put more on the queues.
+            is_settled = not len(self._claims) and self._follow_ups.is_idle
+            has_asked = self._claim()
             self._drop()
             if self._engine.has_work:
                 self._step()
-            elif burst and self._ledger.is_empty:
+            elif burst and is_settled and has_asked and self._ledger.is_empty:
                 return
             elif burst:
                 time.sleep(_CLAIM_SECONDS)
@@ -178,20 +187,25 @@ class BatchWorker(BaseWorker):
                 return False
         return True
 
-    def _claim(self) -> None:
-        """Take as many jobs as there are free rows; a bad one fails, and its neighbours run."""
+    def _claim(self) -> bool:
+        """Take as many jobs as there are free rows; a bad one fails, and its neighbours run.
+
+        Returns whether the server was asked and has answered.
+        """
         now = time.monotonic()
         num_free = self._engine.config.max_rows - self._engine.num_busy_rows
         if num_free <= 0 or self._running.is_alone or now < self._next_claim:
-            return
+            return False
         if self._running and now > self._blocked_since + _BLOCKED_SECONDS:
-            return  # a job has long been waiting for this worker to run nothing
+            return False  # a job has long been waiting for this worker to run nothing
         try:
             claims = self._ledger.claim(num_free, is_idle=not self._running)
         except redis.RedisError as error:
             log.warning("can't claim jobs, will try again: %s", error)
-            self._next_claim = time.monotonic() + _RECONNECT_SECONDS
-            return
+            self._next_claim = time.monotonic() + self._claim_wait
+            self._claim_wait = min(2 * self._claim_wait, _LONGEST_CLAIM_WAIT)
+            return False
+        self._claim_wait = _RECONNECT_SECONDS
         self._claims.add(claims)
         for claim in claims:
             self._submit(claim)
@@ -201,6 +215,7 @@ class BatchWorker(BaseWorker):
             self._blocked_since = now
         if not claims:
             self._next_claim = time.monotonic() + _CLAIM_SECONDS
+        return True
 
     def _submit(self, claim: Claim) -> None:
         try:
@@ -233,8 +248,8 @@ class BatchWorker(BaseWorker):
             if execution_id in self._running:
                 self._engine.cancel(execution_id)
                 self._finalizer.drop(self._running.pop(execution_id))
-        while not self._stops.empty():
-            for claim in self._running.pop_job(self._stops.get()):
+        while not self.stops.empty():
+            for claim in self._running.pop_job(self.stops.get()):
                 self._engine.cancel(claim.execution_id)
                 self._finalizer.fail(claim, "stopped on request", status="stopped")
         for claim, reason in self._running.pop_overdue():
@@ -258,10 +273,9 @@ class BatchWorker(BaseWorker):
             time.sleep(_RECONNECT_SECONDS)
 
     def _publish(self) -> None:
-        """Keep the worker's record alive, with the engine's counts beside RQ's own fields."""
+        """The engine's counts, in a record that is gone soon after a dead worker's leases."""
         stats = self._engine.stats
-        fields: dict[Any, Any] = {
-            **self.serialize(),
+        figures = {
             "engine_steps": stats.steps,
             "engine_tokens": stats.tokens,
             "engine_prompt_tokens": stats.prompt_tokens,
@@ -269,16 +283,8 @@ class BatchWorker(BaseWorker):
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,
         }
-        with self.connection.pipeline() as pipe:
-            # A dead worker's record is gone soon after its leases, not after RQ's minutes.
-            self.heartbeat(timeout=math.ceil(2 * self._config.lease), pipeline=pipe)
-            pipe.hset(self.key, mapping=fields)
-            # The ledger keeps the state, unless the record expired while this process was stopped.
-            pipe.hsetnx(self.key, "state", "busy" if len(self._claims) else "idle")
-            pipe.sadd(self.redis_workers_keys, self.key)
-            for name in self._config.queues:
-                pipe.sadd(f"rq:workers:{name}", self.key)
-            pipe.execute()
+        is_busy = len(self._claims) > 0
+        self.publish(figures, ttl=math.ceil(2 * self._config.lease), is_busy=is_busy)
 
     def _install_signal_handlers(self) -> None:
         """Only count: RQ's own handlers talk to the server from inside whatever they interrupt."""
@@ -288,18 +294,3 @@ class BatchWorker(BaseWorker):
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         self._num_signals += 1
-
-    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
-        """Keep the connection's own timeouts, which RQ would raise to minutes."""
-        return connection
-
-    def handle_payload(self, message: Any) -> None:
-        """RQ's commands; those to stop find their job among all that run, not only the first."""
-        try:
-            payload = parse_payload(message)
-            if payload.get("command") in ("stop-job", "stop-execution"):
-                self._stops.put(str(payload.get("job_id")))
-            else:
-                super().handle_payload(message)  # type: ignore[no-untyped-call]
-        except Exception as error:  # anybody may publish anything, and the next may be a command
-            log.warning("not a command: %r", error)

@@ -1,4 +1,4 @@
-"""A job of RQ's as a worker reads it: nothing in its hash may grow beyond a limit, or be shown."""
+"""A job of RQ's as a worker reads it: nothing in its hash inflates beyond a limit, or is shown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jobs.errors import WireError
 
 _MOST_BYTES = 64 * 2**20
 _MOST_WEBHOOK_SECONDS = 10
+_MOST_WEBHOOKS = 10
 _INFLATED = (b"data", b"exc_info")
 """What RQ decompresses, to whatever size, as soon as it reads a job."""
 
@@ -28,6 +29,7 @@ class BoundedJob(Job):
         for field in _INFLATED:
             _check_size(field.decode(), raw_data.get(field, b""))
         super().restore(raw_data)
+        del self.webhooks[_MOST_WEBHOOKS:]
         for webhook in self.webhooks:  # their sender is one thread, for all jobs
             webhook.timeout = min(webhook.timeout, _MOST_WEBHOOK_SECONDS)
 

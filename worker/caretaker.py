@@ -56,9 +56,22 @@ class Caretaker:
         self._max_attempts = max_attempts
         self._recover = script(connection, "recover")
         self._next_tidy = 0.0
+        self._was_cut_off = False
 
     def see_to(self) -> None:
         """Look after the queues, and their tenants', that no other worker looks after now."""
+        if self._was_cut_off:
+            # While the server was away all leases seemed to end: the other workers come back first.
+            self._connection.ping()
+            self._was_cut_off = False
+            return
+        try:
+            self._take_a_turn()
+        except redis.RedisError:
+            self._was_cut_off = True
+            raise
+
+    def _take_a_turn(self) -> None:
         is_time_to_tidy = time.monotonic() > self._next_tidy
         for base in self._queues:
             # Not given back: it ends in time for the next turn, whoever comes first.

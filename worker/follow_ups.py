@@ -25,28 +25,47 @@ from worker.refusal import is_for_ever
 
 _AT_ONCE = 100
 _TAKE_OVER_SECONDS = 60
+
 log = logging.getLogger("rowmill.follow_ups")
 
 
 class FollowUps:
-    """Runs on a thread of its own: a webhook may take seconds, and nothing waits for it.
+    """Runs on threads of its own, one for all and one for webhooks, which may take long.
 
-    Nothing is raised: an outcome stands, whatever becomes of what hangs on it.
+    Nothing is raised: an outcome stands, whatever becomes of what hangs on it. The threads are
+    daemons: what they do not come to, another worker takes over.
     """
 
     def __init__(self, connection: redis.Redis, *, sends_webhooks: bool = True) -> None:
         self._connection = connection
         self._sends_webhooks = sends_webhooks
-        self._ended: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        # A daemon: what it does not come to when the worker ends, another worker takes over.
+        self._ended: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
+        """Job IDs: those that wait for either thread, and those in their hands."""
         self._thread = threading.Thread(target=self._run, name="follow-ups", daemon=True)
+        self._teller = threading.Thread(target=self._tell, name="webhooks", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._teller.start()
+
+    def close(self, seconds: float) -> None:
+        """Take no more; waits at most so long until all but the webhooks is done."""
+        self._ended.put(None)
+        self._thread.join(seconds)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._under_way
 
     def submit(self, queue: str, job_id: str) -> None:
         """Soon do what is to follow a job that has ended."""
-        self._ended.put((queue, job_id))
+        with self._lock:
+            if job_id not in self._under_way:
+                self._under_way.add(job_id)
+                self._ended.put((queue, job_id))
 
     def take_over(self, queue: str) -> None:
         """Do what some worker should have done by now and has not. Raises redis.RedisError."""
@@ -58,30 +77,48 @@ class FollowUps:
         for job_id in overdue:
             self.submit(queue, job_id.decode(errors="replace"))
 
-    def _run(self) -> None:
-        while True:
-            queue_name, job_id = self._ended.get()
-            try:
-                self._follow_up(queue_name, job_id)
-            except redis.RedisError as error:
-                log.warning("job %s: what follows it may be done later: %s", job_id, error)
-
-    def _follow_up(self, queue_name: str, job_id: str) -> None:
+    def follow_up(self, queue_name: str, job_id: str) -> None:
+        """Do all but the webhooks now. Raises redis.RedisError where the server is at fault."""
         try:
-            steps = self._steps(queue_name, job_id)
+            job, steps = self._steps(queue_name, job_id)
         except Exception as error:  # it is gone, or not RQ's: no later attempt would go better
             _raise_if_it_passes(error)
             log.warning("job %s: what follows it can't be read: %s", job_id, brief(error))
-            steps = []
+            self._forget(queue_name, job_id)
+            return
         for step in steps:
             try:
                 step()
             except Exception as error:  # of what the producer wrote
                 _raise_if_it_passes(error)
                 log.warning("job %s: something after it failed: %s", job_id, brief(error))
-        self._connection.zrem(_marks(queue_name), job_id)
+        if self._sends_webhooks and job.webhooks:
+            self._told.put(lambda: self._send_webhooks(queue_name, job))
+        else:
+            self._forget(queue_name, job_id)
 
-    def _steps(self, queue_name: str, job_id: str) -> list[Callable[[], object]]:
+    def _run(self) -> None:
+        while (item := self._ended.get()) is not None:
+            self._guarded(item[1], lambda item=item: self.follow_up(*item))  # type: ignore[misc]
+
+    def _tell(self) -> None:
+        while True:
+            self._told.get()()
+
+    def _guarded(self, job_id: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except redis.RedisError as error:
+            log.warning("job %s: what follows it is put off: %s", job_id, error)
+            with self._lock:
+                self._under_way.discard(job_id)
+
+    def _forget(self, queue_name: str, job_id: str) -> None:
+        self._connection.zrem(_marks(queue_name), job_id)
+        with self._lock:
+            self._under_way.discard(job_id)
+
+    def _steps(self, queue_name: str, job_id: str) -> tuple[Job, list[Callable[[], object]]]:
         queue = Queue(
             queue_name,
             connection=self._connection,
@@ -89,16 +126,24 @@ class FollowUps:
             job_class=BoundedJob,
         )
         job = BoundedJob.fetch(job_id, self._connection, MsgpackSerializer)
-        status = job.get_status(refresh=False)
         steps: list[Callable[[], object]] = [
             lambda: release_slot(job),
             lambda: queue.enqueue_dependents(job),
         ]
-        if self._sends_webhooks and status in (JobStatus.FINISHED, JobStatus.FAILED):
-            steps.append(lambda: _send_webhooks(job, status))
-        if status is JobStatus.FINISHED and job.repeats_left:
-            steps.append(lambda: _repeat(job, queue))  # last, as it changes the job's status
-        return steps
+        if job.get_status(refresh=False) is JobStatus.FINISHED and job.repeats_left:
+            steps.append(lambda: _repeat(job, queue))
+        return job, steps
+
+    def _send_webhooks(self, queue_name: str, job: Job) -> None:
+        """RQ sends those for the job's status, and logs where it can't."""
+
+        def send() -> None:
+            last = job.latest_result()
+            status = JobStatus.FINISHED if last and last.exc_string is None else JobStatus.FAILED
+            job.send_webhooks(status, exc_string=last.exc_string if last else None)
+            self._forget(queue_name, job.id)
+
+        self._guarded(job.id, send)
 
 
 def _marks(queue: str) -> str:
@@ -111,15 +156,15 @@ def _raise_if_it_passes(error: Exception) -> None:
         raise error
 
 
-def _send_webhooks(job: Job, status: JobStatus) -> None:
-    last = job.latest_result() if status is JobStatus.FAILED else None
-    job.send_webhooks(status, exc_string=last.exc_string if last else None)
-
-
 def _repeat(job: Job, queue: Queue) -> None:
-    """Together with the mark, so that it happens once."""
+    """Together with the mark, so that it happens once, whoever else is at it."""
+    marks = _marks(queue.name)
     with queue.connection.pipeline() as pipe:
+        pipe.watch(marks)  # type: ignore[no-untyped-call]
+        if pipe.zscore(marks, job.id) is None:
+            return
+        pipe.multi()
         Repeat.schedule(job, queue, pipeline=pipe)
         pipe.persist(job.key)
-        pipe.zrem(_marks(queue.name), job.id)
+        pipe.zrem(marks, job.id)
         pipe.execute()

@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from jobs.connection import with_timeout
 from jobs.errors import InvalidJobError
 from worker.claim import Claim, Outcome
 from worker.follow_ups import FollowUps
@@ -21,6 +22,7 @@ from worker.scripts import now_text, reason_field, script
 
 _MOST_BYTES = 8 * 2**20
 """Of outcomes in one call: while it stores them the server serves nobody else."""
+_CLAIM_SECONDS = 1.0
 _BAD_ID = InvalidJobError("job_id", "this ID", "letters, digits, '_' and '-'")
 _BROKEN = InvalidJobError("job", "what stands under its keys in the server", "as RQ lays it out")
 _CALLBACKS = ("success_callback", "failure_callback", "stopped_callback")
@@ -65,8 +67,10 @@ class Ledger:
         """Whether at the last claim a job waited for this worker to run nothing."""
         self.is_empty = False
         """Whether the last claim found the queues empty."""
-        self._claim, self._heartbeat, self._finish, self._give_back = (
-            script(connection, name) for name in ("claim", "heartbeat", "finish", "give_back")
+        # The engine waits for claims. It goes on with what it has where the server does not answer.
+        self._claim = script(with_timeout(connection, _CLAIM_SECONDS), "claim")
+        self._heartbeat, self._finish, self._give_back = (
+            script(connection, name) for name in ("heartbeat", "finish", "give_back")
         )
         too_large = InvalidJobError(
             "payload",

@@ -58,7 +58,15 @@ def _denied_commands(connection: redis.Redis) -> list[str]:
 
 
 def _denied_keys(connection: redis.Redis, queues: Iterable[str]) -> list[str]:
-    keys = [*_KEYS, *(f"rq:{kind}:{queue}" for queue in queues for kind in _KEYS_OF_A_QUEUE)]
+    keys = [
+        *_KEYS,
+        *(
+            f"rq:{kind}:{queue}{tenant}"
+            for queue in queues
+            for tenant in ("", "@a")
+            for kind in _KEYS_OF_A_QUEUE
+        ),
+    ]
     asked = [(command, key) for key in keys for command in ("hget", "del")]
     denied = _ask(connection, [*asked, ("exists", "rq:suspended"), ("subscribe", _CHANNEL)])
     ways = {"hget": "reading", "del": "writing", "exists": "reading", "subscribe": "listening to"}

@@ -98,8 +98,8 @@ def test_a_follow_up_waits_for_the_server(
     ledger.finish([finished(claim, 1)])
     follow_ups = FollowUps(connection)
     with no_writes(), pytest.raises(redis.RedisError):
-        follow_ups._follow_up(queue, first.id)
-    follow_ups._follow_up(queue, first.id)
+        follow_ups.follow_up(queue, first.id)
+    follow_ups.follow_up(queue, first.id)
     assert queued_ids(connection, queue) == [dependent.id]
     assert not connection.exists(f"rowmill:follow-ups:{queue}")
 

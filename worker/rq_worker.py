@@ -1,0 +1,65 @@
+"""RqWorker: a worker as RQ knows it: its record, and the commands that it is sent."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+from rq.command import parse_payload
+from rq.worker import BaseWorker
+
+from jobs import MsgpackSerializer
+
+_RECONNECT_SECONDS = 1.0
+
+log = logging.getLogger("rowmill.worker")
+
+
+class RqWorker(BaseWorker):
+    """`stops` holds the IDs of jobs that RQ's command channel tells to stop."""
+
+    def __init__(self, connection: redis.Redis, queues: Sequence[str]) -> None:
+        super().__init__(
+            list(queues), connection=connection, serializer=MsgpackSerializer, worker_ttl=60
+        )
+        self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def publish(self, figures: Mapping[str, int], *, ttl: int, is_busy: bool) -> None:
+        """Keep the record alive for so many seconds, with figures beside RQ's own fields.
+
+        Raises redis.RedisError where the server can't be reached or refuses.
+        """
+        fields: dict[Any, Any] = {**self.serialize(), **figures}
+        with self.connection.pipeline() as pipe:
+            self.heartbeat(timeout=ttl, pipeline=pipe)
+            pipe.hset(self.key, mapping=fields)
+            # The ledger keeps the state, unless the record expired while this process was stopped.
+            pipe.hsetnx(self.key, "state", "busy" if is_busy else "idle")
+            pipe.sadd(self.redis_workers_keys, self.key)
+            for name in self.queue_names():
+                pipe.sadd(f"rq:workers:{name}", self.key)
+            pipe.execute()
+
+    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
+        """Keep the connection's own timeouts, which RQ would raise to minutes."""
+        return connection
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """RQ's would end the thread, and with it the commands, for what is no ConnectionError."""
+        log.warning("can't listen for commands, will try again: %s", exc)
+        time.sleep(_RECONNECT_SECONDS)
+
+    def handle_payload(self, message: Any) -> None:
+        """RQ's commands; those to stop find their job among all that run, not only the first."""
+        try:
+            payload = parse_payload(message)
+            if payload.get("command") in ("stop-job", "stop-execution"):
+                self.stops.put(str(payload.get("job_id")))
+            else:
+                super().handle_payload(message)  # type: ignore[no-untyped-call]
+        except Exception as error:  # anybody may publish anything, and the next may be a command
+            log.warning("not a command: %r", error)
