@@ -31,7 +31,7 @@ log = logging.getLogger("rowmill.caretaker")
 
 
 class Caretaker:
-    """One worker at a time does this for a queue; see the scripts `recover` and `tidy`.
+    """One worker at a time does this for a queue; see `recover.lua`.
 
     Every method raises redis.RedisError where the server can't be reached or refuses.
     """

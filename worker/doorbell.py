@@ -21,6 +21,7 @@ class Doorbell:
 
     def __init__(self, connection: redis.Redis, queues: Sequence[str]) -> None:
         self._connection = connection
+        self._lock = threading.Lock()
         self._is_wanted = threading.Event()
         self._has_rung = threading.Event()
         self._is_done = False
@@ -37,8 +38,9 @@ class Doorbell:
 
     def wait(self, seconds: float) -> None:
         """Until a queue has a job, or time is up."""
-        self._has_rung.clear()
-        self._is_wanted.set()
+        with self._lock:
+            self._has_rung.clear()
+            self._is_wanted.set()
         self._has_rung.wait(seconds)
         self._is_wanted.clear()
 
@@ -51,8 +53,9 @@ class Doorbell:
         while self._is_wanted.wait() and not self._is_done:
             try:
                 if self._connection.blmove(key, key, _LONGEST_SECONDS, "LEFT", "LEFT"):  # type: ignore[arg-type]
-                    self._has_rung.set()
-                    self._is_wanted.clear()
+                    with self._lock:  # or a ring for the last wait would end the next one's
+                        self._has_rung.set()
+                        self._is_wanted.clear()
             except Exception as error:
                 if self._is_done:
                     return  # whatever a connection says that is closed under a read

@@ -81,19 +81,21 @@ for _, composite in ipairs(ended) do
   end
 end
 
--- From the last to the first, too: retries go to the head of the queue.
-local function enqueue_due(job_id)
-  if redis.pcall('HGET', job_key(job_id), 'status') ~= 'scheduled' then return end
-  local is_retry = (tonumber(redis.call('HGET', job_key(job_id), 'attempts') or 0) or 0) > 0
+-- In their order: those that were put off for later go to the tail of the queue, from the first to
+-- the last, and retries to its head, from the last to the first.
+local due = redis.call('ZRANGEBYSCORE', 'rq:scheduled:' .. queue, '-inf', now, 'LIMIT', 0, most)
+
+local function enqueue_due(job_id, is_for_retries)
+  local fields = redis.call('HMGET', job_key(job_id), 'status', 'attempts')
+  local is_retry = (tonumber(fields[2] or 0) or 0) > 0
+  if fields[1] ~= 'scheduled' or is_retry ~= is_for_retries then return end
   requeue(queue, job_id, is_retry and 'LPUSH' or 'RPUSH', now_text)
   num_due = num_due + 1
 end
 
-local due = redis.call('ZREVRANGEBYSCORE', 'rq:scheduled:' .. queue, now, '-inf', 'LIMIT', 0, most)
-for _, job_id in ipairs(due) do
-  is_done(enqueue_due, job_id)
-  redis.call('ZREM', 'rq:scheduled:' .. queue, job_id)
-end
+for i = 1, #due do is_done(enqueue_due, due[i], false) end
+for i = #due, 1, -1 do is_done(enqueue_due, due[i], true) end
+for _, job_id in ipairs(due) do redis.call('ZREM', 'rq:scheduled:' .. queue, job_id) end
 
 for _, job_id in ipairs(redis.call('LRANGE', list_of(queue), 0, MOST_LATE - 1)) do
   local fields = redis.pcall('HMGET', job_key(job_id), 'status', 'deadline')
@@ -107,7 +109,8 @@ if queue:find('@', 1, true) then
   if redis.call('LLEN', list_of(queue)) > 0 then
     enter_turns(queue)  -- somebody may have pushed without our client
   elseif redis.call('EXISTS', wip_of(queue), 'rq:scheduled:' .. queue, 'rq:finished:' .. queue,
-    'rq:failed:' .. queue, 'rq:canceled:' .. queue, 'rq:deferred:' .. queue) == 0 then
+    'rq:failed:' .. queue, 'rq:canceled:' .. queue, 'rq:deferred:' .. queue,
+    'rowmill:follow-ups:' .. queue) == 0 then
     redis.call('SREM', 'rq:queues', list_of(queue))  -- nothing of this tenant is left
   end
 end
