@@ -44,7 +44,7 @@ _BLOCKED_SECONDS = 10.0
 """How long other queues are served while a job of one has to run alone."""
 _RECONNECT_SECONDS = 1.0
 _LONGEST_CLAIM_WAIT = 8.0
-_STORE_SECONDS = 60.0
+_STORE_SECONDS = 15.0
 _HASTY_SECONDS = 5.0
 
 log = logging.getLogger("rowmill.worker")
@@ -121,8 +121,8 @@ class BatchWorker(RqWorker):
             self._serve(burst)
             self._drain()
             is_well = True
-        except redis.RedisError:
-            log.exception("lost the server while stopping; the leases run out by themselves")
+        except redis.RedisError as error:
+            log.error("lost the server while stopping; the leases run out by themselves: %s", error)
         except Exception:
             log.exception("the engine failed; its jobs are tried again elsewhere")
             claims = self._running.pop_all()
@@ -177,12 +177,14 @@ class BatchWorker(RqWorker):
             self._claims.remove(claims)
 
     def _store_outcomes(self) -> bool:
-        """Wait until all are stored, not for long after a second signal; tells if so."""
+        """Wait until all are stored, but not for long once none gets through; tells if so."""
         self._finalizer.close()
-        started = time.monotonic()
+        since, num_left = time.monotonic(), len(self._claims)
         while not self._finalizer.join(_CLAIM_SECONDS):
+            if len(self._claims) < num_left:
+                since, num_left = time.monotonic(), len(self._claims)
             patience = _HASTY_SECONDS if self._num_signals > 1 else _STORE_SECONDS
-            if time.monotonic() > started + patience:
+            if time.monotonic() > since + patience:
                 log.error("%d outcomes could not be stored", len(self._claims))
                 return False
         return True

@@ -74,7 +74,7 @@ class Ledger:
         )
         too_large = InvalidJobError(
             "payload",
-            "its size",
+            "a size beyond the limit",
             f"at most {max_payload_bytes} bytes, which --max-payload-bytes sets",
         )
         self._refusals = [

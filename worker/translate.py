@@ -37,7 +37,9 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
     job = read_job(claim.payload, max_payload_bytes)
     if job.tenant is not None and claim.queue.partition("@")[2] != job.tenant:
         raise InvalidJobError(
-            "tenant", f"{job.tenant!r} on queue {claim.queue!r}", "of the queue named queue@tenant"
+            "tenant",
+            f"{job.tenant!r} on queue {claim.queue!r}",
+            "that of a queue named queue@tenant",
         )
     if claim.num_samples not in (None, job.num_samples):
         limit = f"{claim.num_samples:g}, as the job was counted"
