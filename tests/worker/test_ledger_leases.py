@@ -10,6 +10,7 @@ import redis
 from rq import Queue, Retry
 
 from jobs import FUNCTION_NAME, Client, JobFailedError, JobStatus, MsgpackSerializer
+from tests.jobs.rq_worker import fetch
 from tests.worker.conftest import MakeCaretaker, MakeLedger, at_once, finished, queued_ids
 from worker.claim import Outcome
 
@@ -80,6 +81,9 @@ def test_a_job_is_tried_again_at_once_then_later_and_then_fails(
             client.result(job_id, timeout=0)
     assert connection.xlen(f"rq:results:{job_id}") == 1
     assert connection.zrange(f"rq:failed:{queue}", 0, -1) == [job_id.encode()]
+
+    fetch(connection, job_id).requeue()
+    assert [claim.is_alone for claim in dead.claim(9, is_idle=True)] == [True], "still a suspect"
 
 
 def test_retry_intervals_of_rq_are_kept(

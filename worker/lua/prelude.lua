@@ -117,7 +117,8 @@ local function conclude(queue, job_id, outcome)
   end
   redis.call('HSET', key, 'status', status, 'ended_at', outcome.now_text,
     'last_heartbeat', outcome.now_text)
-  redis.call('HDEL', key, 'attempts')
+  -- Who gave up an attempt too many stays a suspect, should somebody push the job again.
+  if outcome.id then redis.call('HDEL', key, 'attempts') end
   redis.call('ZADD', (is_success and 'rq:finished:' or 'rq:failed:') .. queue,
     ttl < 0 and '+inf' or now + ttl, job_id)
   expire(results, ttl)
