@@ -232,7 +232,7 @@ class BatchWorker(RqWorker):
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
             return
         if claim.is_alone:
-            log.warning("job %s runs alone: its worker died in an earlier attempt", claim.job_id)
+            log.info("job %s runs alone: its worker died in an earlier attempt", claim.job_id)
         self._running.add(claim, job.deadline_seconds)
 
     def _step(self) -> None:
