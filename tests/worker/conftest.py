@@ -50,25 +50,25 @@ def client(url: str, connection: redis.Redis, queue: str) -> Iterator[Client]:
         yield opened
 
 
+def new_ledger(connection: redis.Redis, worker: str, *queues: str) -> Ledger:
+    return Ledger(
+        connection,
+        queues,
+        worker,
+        FollowUps(connection),
+        lease=60,
+        worker_ttl=60,
+        result_ttl=60,
+        failure_ttl=60,
+        max_attempts=3,
+        max_payload_bytes=100_000,
+    )
+
+
 @pytest.fixture
 def make_ledger(connection: redis.Redis, queue: str) -> MakeLedger:
     """The ledger of a worker by its name, on the test's queue unless others are named."""
-
-    def make(worker: str, *queues: str) -> Ledger:
-        return Ledger(
-            connection,
-            queues or (queue,),
-            worker,
-            FollowUps(connection),
-            lease=60,
-            worker_ttl=60,
-            result_ttl=60,
-            failure_ttl=60,
-            max_attempts=3,
-            max_payload_bytes=100_000,
-        )
-
-    return make
+    return lambda worker, *queues: new_ledger(connection, worker, *(queues or (queue,)))
 
 
 @pytest.fixture

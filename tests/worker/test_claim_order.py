@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from rq import Queue
 
 from jobs import FUNCTION_NAME, Client, JobFailedError, MsgpackSerializer
-from tests.worker.conftest import MakeCaretaker, MakeLedger, finished, queued_ids
+from tests.worker.conftest import (
+    MakeCaretaker,
+    MakeLedger,
+    finished,
+    new_ledger,
+    queued_ids,
+)
 from worker.claim import Claim
 from worker.ledger import Ledger
 
@@ -235,7 +241,7 @@ def test_every_job_is_claimed_once_and_each_tenant_s_in_order(
         connection.flushall()
         jobs = [{**JOB, "tenant": tenant, "num_samples": rows} for tenant, rows in pushes]
         job_ids = client.submit_many(jobs)
-        ledger = _ledger(connection)
+        ledger = new_ledger(connection, "w", "fair")
         claims: list[Claim] = []
         for size in [*sizes, 10_000]:
             claims += ledger.claim(size, is_idle=False)
@@ -245,20 +251,3 @@ def test_every_job_is_claimed_once_and_each_tenant_s_in_order(
                 its.job_id for its in claims if its.queue.partition("@")[2] == (tenant or "")
             ] == pushed
         assert not connection.keys("rowmill:turns:*") and not connection.keys("rowmill:bell:*")
-
-
-def _ledger(connection: redis.Redis) -> Ledger:
-    from worker.follow_ups import FollowUps
-
-    return Ledger(
-        connection,
-        ("fair",),
-        "w",
-        FollowUps(connection),
-        lease=60,
-        worker_ttl=60,
-        result_ttl=60,
-        failure_ttl=60,
-        max_attempts=3,
-        max_payload_bytes=100_000,
-    )
