@@ -75,7 +75,10 @@ def _fields() -> Jobs:
         name="origin-elsewhere",
         ending=Ending.RUNS,
         data=GOOD,
-        fields={"origin": "another-queue", "num_samples": "65535", "retries_left": "1000000"},
+        fields={"origin": "another-queue", "retries_left": "1000000"},
+    )
+    yield HostileJob(
+        name="more-rows-than-counted", ending=Ending.FAILS, data=GOOD, fields={"num_samples": "1"}
     )
     hook = {"url": "file:///etc/passwd", "job_status": "failed"}
     for n, hooks in enumerate(([hook], [{}], {}, [1], "x", [[]] * 1000)):
