@@ -60,9 +60,10 @@ def test_every_job_ends_exactly_once_with_the_rows_of_a_quiet_run_whatever_dies(
     assert digest(results) == digest(quiet)
     assert left == []
     assert len(storm.service.attempts) == plan.num_jobs
-    # SIGKILL; the last ones' orderly end; and those that found no server when they started.
-    assert storm.fleet.exit_codes.keys() <= {-signal.SIGKILL, 0, 3}
-    assert storm.fleet.exit_codes[0] == plan.num_workers
+    # SIGKILL; the last ones' orderly end, or before they were ready; and those that found no server
+    # when they started. One that was killed in the last moment was not replaced.
+    assert storm.fleet.exit_codes.keys() <= {-signal.SIGKILL, 0, 3, 128 + signal.SIGTERM}
+    assert 0 < storm.fleet.exit_codes[0] <= plan.num_workers
     # Without these there was no storm.
     assert storm.monkey.counts["workers killed"] > 0
     assert storm.monkey.counts["workers stopped"] > 0
