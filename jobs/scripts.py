@@ -13,13 +13,14 @@ def script(connection: redis.Redis, name: str) -> Callable[..., Any]:
 
 
 def register_script(connection: redis.Redis, package: str, *names: str) -> Callable[..., Any]:
-    """A function that runs files of a package as one script, after `layout.lua`.
+    """A function that runs files of a package as one script, after `layout.lua`; as a part of a
+    pipeline, if one is given as `client`.
 
     Jobs' keys follow from their IDs, so no script declares keys: they need one server, as RQ does.
     """
     texts = [_text("jobs", "layout"), *(_text(package, name) for name in names)]
     run = connection.register_script("".join(texts))
-    return lambda *args: run(args=args)
+    return lambda *args, client=None: run(args=args, client=client)
 
 
 def _text(package: str, name: str) -> str:

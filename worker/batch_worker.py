@@ -285,8 +285,7 @@ class BatchWorker(RqWorker):
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,
         }
-        is_busy = len(self._claims) > 0
-        self.publish(figures, ttl=math.ceil(2 * self._config.lease), is_busy=is_busy)
+        self.publish(figures, ttl=math.ceil(2 * self._config.lease))
 
     def _install_signal_handlers(self) -> None:
         """Only count: RQ's own handlers talk to the server from inside whatever they interrupt."""

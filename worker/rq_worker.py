@@ -13,6 +13,7 @@ from rq.command import parse_payload
 from rq.worker import BaseWorker
 
 from jobs import MsgpackSerializer
+from worker.scripts import script
 
 _RECONNECT_SECONDS = 1.0
 
@@ -27,8 +28,9 @@ class RqWorker(BaseWorker):
             list(queues), connection=connection, serializer=MsgpackSerializer, worker_ttl=60
         )
         self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._write_state = script(connection, "state")
 
-    def publish(self, figures: Mapping[str, int], *, ttl: int, is_busy: bool) -> None:
+    def publish(self, figures: Mapping[str, int], *, ttl: int) -> None:
         """Keep the record alive for so many seconds, with figures beside RQ's own fields.
 
         Raises redis.RedisError where the server can't be reached or refuses.
@@ -37,8 +39,7 @@ class RqWorker(BaseWorker):
         with self.connection.pipeline() as pipe:
             self.heartbeat(timeout=ttl, pipeline=pipe)
             pipe.hset(self.key, mapping=fields)
-            # The ledger keeps the state, unless the record expired while this process was stopped.
-            pipe.hsetnx(self.key, "state", "busy" if is_busy else "idle")
+            self._write_state(self.name, client=pipe)  # the ledger keeps it, where there is one
             pipe.sadd(self.redis_workers_keys, self.key)
             for name in self.queue_names():
                 pipe.sadd(f"rq:workers:{name}", self.key)
