@@ -136,6 +136,7 @@ class Caretaker:
         for registry in (FinishedJobRegistry, FailedJobRegistry):
             registry(queue=queue).cleanup()
         queue.ready_job_registry.cleanup()
-        for limit in RateLimitRegistry.all(self._connection):
-            limit.cleanup()  # a slot of a running job that was cancelled is nobody's else
-        worker_registration.clean_worker_registry(queue)
+        if name in self._queues:  # once, not for each tenant: limits and workers are none's
+            for limit in RateLimitRegistry.all(self._connection):
+                limit.cleanup()  # a slot of a running job that was cancelled is nobody's else
+            worker_registration.clean_worker_registry(queue)

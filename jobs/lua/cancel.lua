@@ -3,7 +3,7 @@
 -- ARGV: ID, TTL in seconds, then the statuses that are done
 -- Returns 1 if this cancelled the job, 0 if it was done, -1 if there is none.
 local job_id, ttl = ARGV[1], tonumber(ARGV[2])
-local key, results = job_key(job_id), 'rq:results:' .. job_id
+local key, results = job_key(job_id), results_of(job_id)
 local status, queue = unpack(redis.call('HMGET', key, 'status', 'origin'))
 if not status then return -1 end
 for i = 3, #ARGV do

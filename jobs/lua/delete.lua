@@ -11,12 +11,10 @@ for i = first_id, #ARGV do
   local key = job_key(job_id)
   local status, queue = unpack(redis.call('HMGET', key, 'status', 'origin'))
   if status and is_done[status] then
-    for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
-      redis.call('ZREM', 'rq:' .. registry .. ':' .. (queue or ''), job_id)
-    end
-    redis.call('DEL', 'rq:results:' .. job_id, 'rq:executions:' .. job_id)
+    leave_registries(queue or '', job_id)
+    redis.call('DEL', results_of(job_id), 'rq:executions:' .. job_id)
     local rest = {key, key .. ':dependents', key .. ':dependencies'}
-    if queue and redis.call('ZSCORE', 'rowmill:follow-ups:' .. queue, job_id) then
+    if queue and redis.call('ZSCORE', follow_ups_of(queue), job_id) then
       -- A worker is about to see to what hangs on it.
       for _, its in ipairs(rest) do redis.call('EXPIRE', its, FOLLOW_UP_SECONDS) end
     else

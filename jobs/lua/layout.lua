@@ -12,16 +12,22 @@ local function clock()
 end
 
 local function job_key(job_id) return 'rq:job:' .. job_id end
+local function results_of(job_id) return 'rq:results:' .. job_id end
 local function list_of(queue) return 'rq:queue:' .. queue end
 local function wip_of(queue) return 'rq:wip:' .. queue end
+local function follow_ups_of(queue) return 'rowmill:follow-ups:' .. queue end
+local function turns_of(base) return 'rowmill:turns:' .. base end
+local function bell_of(base) return 'rowmill:bell:' .. base end
 
 -- A tenant's jobs stand in a queue of their own, <queue>@<tenant>.
 local function base_of(queue) return queue:match('^[^@]*') end
 
+-- Whether a tenant or a reply list may be called so; see names.py.
+local function is_name(text) return #text <= 128 and text:find('^[%w_.-]+$') end
+
 -- Let a queue take part in the turns. Who comes is next, and brings no credit from before.
 local function enter_turns(queue)
-  local base = base_of(queue)
-  local turns = 'rowmill:turns:' .. base
+  local turns = turns_of(base_of(queue))
   if redis.call('ZSCORE', turns, queue) then return end
   local first = redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')
   redis.call('ZADD', turns, first[2] or 0, queue)
@@ -31,7 +37,7 @@ local function enqueue(queue, job_id, push)
   redis.call(push, list_of(queue), job_id)
   if queue:find('@', 1, true) then
     enter_turns(queue)
-    local bell = 'rowmill:bell:' .. base_of(queue)
+    local bell = bell_of(base_of(queue))
     if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, 1) end
   end
 end
@@ -46,12 +52,19 @@ local function expire(key, ttl)
   end
 end
 
+-- Take a job out of the registries in which it may stand once it has ended.
+local function leave_registries(queue, job_id)
+  for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
+    redis.call('ZREM', 'rq:' .. registry .. ':' .. queue, job_id)
+  end
+end
+
 local REPLIES_SECONDS = 7 * 24 * 3600
 
 -- The list on which a job's ID is put when it ends, or nil.
 local function reply_list_of(job_id)
   local name = redis.call('HGET', job_key(job_id), 'reply_to')
-  if name and #name <= 128 and name:find('^[%w_.-]+$') then return 'rowmill:replies:' .. name end
+  if name and is_name(name) then return 'rowmill:replies:' .. name end
 end
 
 local function put_reply(list, job_id)

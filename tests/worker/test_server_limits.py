@@ -15,6 +15,7 @@ from tests.waiting import until
 from tests.worker.conftest import MakeCaretaker, MakeLedger, finished, queued_ids
 from worker.follow_ups import FollowUps
 from worker.ledger import Ledger
+from worker.refusal import is_for_ever
 
 JOB = {"prompt_tokens": [1]}
 
@@ -49,8 +50,9 @@ def test_a_claim_loses_no_job(
     client: Client, connection: redis.Redis, queue: str, ledger: Ledger, no_writes: NoWrites
 ) -> None:
     job_ids = client.submit_many([JOB] * 3)
-    with no_writes(), pytest.raises(redis.RedisError):
+    with no_writes(), pytest.raises(redis.RedisError) as caught:
         ledger.claim(2, is_idle=True)
+    assert not is_for_ever(caught.value)
     assert queued_ids(connection, queue) == job_ids
     assert [claim.job_id for claim in ledger.claim(9, is_idle=True)] == job_ids
 
@@ -60,8 +62,11 @@ def test_an_outcome_is_no_refusal_and_is_stored_later_with_its_reply(
 ) -> None:
     job_id = client.submit(**JOB, reply_to="mine")
     (claim,) = ledger.claim(1, is_idle=True)
-    with no_writes(), pytest.raises(redis.RedisError):
-        ledger.finish([finished(claim, 1)])
+    with no_writes():
+        for act in (lambda: ledger.finish([finished(claim, 1)]), lambda: ledger.heartbeat([claim])):
+            with pytest.raises(redis.RedisError) as caught:
+                act()
+            assert not is_for_ever(caught.value), "the finalizer would give up the rows"
     assert client.status(job_id) is JobStatus.RUNNING
     assert ledger.finish([finished(claim, 1)]) == [True]
     assert client.replies("mine", timeout=1) == [job_id]

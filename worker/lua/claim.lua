@@ -15,7 +15,7 @@ local lost_prefixes = ARGV[11]
 local BAD_ID, TOO_LARGE, TOO_LATE, BROKEN = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 local FIRST_QUEUE = 16
 local MOST_LOOKS = 1000  -- the server serves nobody else meanwhile
-local executions = 'rq:worker:' .. worker .. ':executions'
+local executions = executions_of(worker)
 local lease_ttl = math.ceil(lease) + MARGIN
 local now = clock()
 local claimed, rows, num_bytes = {}, 0, 0
@@ -80,18 +80,18 @@ local function take(queue, job_id)
   is_alone = attempts > 0
   local its_rows = bounded(fields[1], 1, 65535, 1)
   rows, num_bytes = rows + its_rows, num_bytes + its_bytes
-  if has_turns then redis.call('ZINCRBY', 'rowmill:turns:' .. base_of(queue), its_rows, queue) end
+  if has_turns then redis.call('ZINCRBY', turns_of(base_of(queue)), its_rows, queue) end
 end
 
 -- Anybody who may push may also write into the turns.
 local function is_of(base, queue)
   local tenant = queue:sub(1, #base + 1) == base .. '@' and queue:sub(#base + 2)
-  return queue == base or tenant and #tenant <= 128 and tenant:find('^[%w_.-]+$')
+  return queue == base or tenant and is_name(tenant)
 end
 
 -- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows.
 local function next_of(base)
-  local turns = 'rowmill:turns:' .. base
+  local turns = turns_of(base)
   has_turns = redis.call('EXISTS', turns) == 1
   if has_turns then
     if redis.call('LLEN', list_of(base)) > 0 then enter_turns(base) end
@@ -104,7 +104,7 @@ local function next_of(base)
     end
   end
   if redis.call('LLEN', list_of(base)) > 0 then return base end
-  redis.call('DEL', 'rowmill:bell:' .. base)
+  redis.call('DEL', bell_of(base))
 end
 
 local function give_back_lost_claims()
@@ -114,8 +114,7 @@ local function give_back_lost_claims()
     local job_id, execution_id = composite:match('^(.*):([^:]*)$')
     local queue = redis.call('HGET', 'rq:execution:' .. composite, 'queue')
     if queue and is_lost[execution_id:match('^(.*)%-%d+$')] then
-      local is_well, problem = pcall(give_back, queue, worker, job_id, execution_id, now_text)
-      if not is_well and passes(problem) then error(problem) end
+      attempt(give_back, queue, worker, job_id, execution_id, now_text)
     end
   end
   rest_if_idle(worker)
@@ -126,13 +125,11 @@ end
 local function look(queue)
   local job_id = redis.call('LINDEX', list_of(queue), 0)
   -- An ID whose job is not queued was cancelled, deleted or pushed twice: it is nobody's loss.
-  -- pcall: what stands under its keys may be anything.
   if redis.pcall('HGET', job_key(job_id), 'status') == 'queued' then
-    local is_well, problem = pcall(take, queue, job_id)
+    local is_well = attempt(take, queue, job_id)
     if is_blocked then return end
     if not is_well then
-      if passes(problem) then error(problem) end
-      redis.call('DEL', 'rq:executions:' .. job_id, 'rq:results:' .. job_id)
+      redis.call('DEL', 'rq:executions:' .. job_id, results_of(job_id))
       pcall(refuse, queue, job_id, BROKEN)
     end
   end

@@ -10,7 +10,7 @@ local seconds, now = 0, clock()
 
 -- Whether this very outcome is stored already: then the answer to it was lost on its way.
 local function is_stored(job_id, execution_id)
-  local last = redis.call('XREVRANGE', 'rq:results:' .. job_id, '+', '-', 'COUNT', 1)[1]
+  local last = redis.call('XREVRANGE', results_of(job_id), '+', '-', 'COUNT', 1)[1]
   for i = 1, last and #last[2] or 0, 2 do
     if last[2][i] == 'execution_id' then return last[2][i + 1] == execution_id end
   end
@@ -35,13 +35,8 @@ local function finish(queue, job_id, execution_id, claimed_at, status, value)
 end
 
 for i = 5, #ARGV, 6 do
-  -- pcall: what a producer put under a job's keys may be anything, and harms that job alone.
-  local is_well, answer = pcall(finish, unpack(ARGV, i, i + 5))
-  if not is_well then
-    if passes(answer) then return redis.error_reply(text_of(answer)) end
-    answer = text_of(answer)
-  end
-  answers[#answers + 1] = answer
+  local is_well, answer = attempt(finish, unpack(ARGV, i, i + 5))
+  answers[#answers + 1] = is_well and answer or text_of(answer)
 end
 
 local record = 'rq:worker:' .. worker

@@ -18,9 +18,7 @@ local function beat(queue, job_id, execution_id, n)
 end
 
 for i = 3, #ARGV, 3 do
-  -- pcall: what somebody put under a job's keys meanwhile may be anything, and harms that job alone.
-  local is_well, is_held = pcall(beat, ARGV[i], ARGV[i + 1], ARGV[i + 2], (i - 3) / 3)
-  if not is_well and passes(is_held) then return redis.error_reply(text_of(is_held)) end
+  local is_well, is_held = attempt(beat, ARGV[i], ARGV[i + 1], ARGV[i + 2], (i - 3) / 3)
   if not (is_well and is_held) then lost[#lost + 1] = ARGV[i + 2] end
 end
 return lost

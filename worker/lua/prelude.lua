@@ -13,6 +13,14 @@ local function passes(problem)
   return text:find('ACL failure', 1, true) or code and code ~= 'ERR' and code ~= 'WRONGTYPE'
 end
 
+-- Act on one job, as by pcall: what stands under its keys may be anything, and harms that job alone.
+-- Where the server would take the same later, the script fails.
+local function attempt(act, ...)
+  local is_well, answer = pcall(act, ...)
+  if not is_well and passes(answer) then error(text_of(answer), 0) end
+  return is_well, answer
+end
+
 -- RQ's readers give up jobs whose score is past, in several steps between which their worker may
 -- end them. So scores are a minute later than leases: by then a worker has recovered the job.
 local MARGIN = 60
@@ -32,18 +40,18 @@ local function set_state(worker, state)
   if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, 'state', state) end
 end
 
+local function executions_of(worker) return 'rq:worker:' .. worker .. ':executions' end
+
 local function forget_execution(queue, worker, job_id, execution_id)
   local composite = job_id .. ':' .. execution_id
   redis.call('ZREM', wip_of(queue), composite)
   redis.call('DEL', 'rq:execution:' .. composite)
   redis.call('ZREM', 'rq:executions:' .. job_id, execution_id)
-  redis.call('SREM', 'rq:worker:' .. worker .. ':executions', composite)
+  redis.call('SREM', executions_of(worker), composite)
 end
 
 local function rest_if_idle(worker)
-  if redis.call('EXISTS', 'rq:worker:' .. worker .. ':executions') == 0 then
-    set_state(worker, 'idle')
-  end
+  if redis.call('EXISTS', executions_of(worker)) == 0 then set_state(worker, 'idle') end
 end
 
 -- Put a job on its queue again: at its head with LPUSH, at its tail with RPUSH.
@@ -88,7 +96,7 @@ local RESULT_TYPES = {finished = 1, failed = 2, stopped = 3}
 -- outcome: status; value, as RQ stores it; default_ttl; worker; now_text; and of an execution id
 -- and claimed_at. Returns whether RQ has more to do.
 local function conclude(queue, job_id, outcome)
-  local key, results = job_key(job_id), 'rq:results:' .. job_id
+  local key, results = job_key(job_id), results_of(job_id)
   local status = outcome.status
   local is_success = status == 'finished'
   local ttl = ttl_of(job_id, is_success and 'result_ttl' or 'failure_ttl', outcome.default_ttl)
@@ -100,9 +108,7 @@ local function conclude(queue, job_id, outcome)
     return false
   end
   if redis.call('EXISTS', results) == 1 then  -- it has ended before, and was pushed again
-    for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
-      redis.call('ZREM', 'rq:' .. registry .. ':' .. queue, job_id)
-    end
+    leave_registries(queue, job_id)
   end
   local now = clock()
   local result = {'type', RESULT_TYPES[status], 'worker_name', outcome.worker,
@@ -111,7 +117,7 @@ local function conclude(queue, job_id, outcome)
   -- What stands there may be no stream, or one that takes no more entries.
   local answer = redis.pcall('XADD', results, 'MAXLEN', '~', 10, '*', unpack(result))
   if type(answer) == 'table' and answer.err then
-    if passes(answer) then error(answer) end
+    if passes(answer) then error(text_of(answer), 0) end
     redis.call('DEL', results)
     redis.call('XADD', results, '*', unpack(result))
   end
@@ -127,6 +133,6 @@ local function conclude(queue, job_id, outcome)
   expire(key .. ':dependencies', ttl)
   if list then put_reply(list, job_id) end
   -- The score: when another worker may take over what this one has not done.
-  if more then redis.call('ZADD', 'rowmill:follow-ups:' .. queue, now + 60, job_id) end
+  if more then redis.call('ZADD', follow_ups_of(queue), now + 60, job_id) end
   return more
 end

@@ -56,13 +56,8 @@ local function recover(job_id, worker)
   if left > 0 then retry(job_id, left) else fail(job_id, worker, ABANDONED) end
 end
 
--- What stands under a job's keys may be anything, and must be in nobody's way. Each job has its new
--- place before it leaves the old one: a server that is out of memory may allow the second alone.
-local function is_done(act, ...)
-  local is_well, problem = pcall(act, ...)
-  if not is_well and passes(problem) then error(problem) end
-  return is_well
-end
+-- Below, each job has its new place before it leaves the old one: a server that is out of memory may
+-- allow the second alone.
 
 -- From the last to the first: each goes to the head of the queue, so their order stays, also where
 -- there are more of them than this call takes.
@@ -72,9 +67,9 @@ for _, composite in ipairs(ended) do
   if not job_id then job_id, execution_id = composite, '' end
   local worker = redis.pcall('HGET', 'rq:execution:' .. composite, 'worker_name')
   worker = type(worker) == 'string' and worker or ''
-  if is_done(recover, job_id, worker) then
+  if attempt(recover, job_id, worker) then
     redis.call('ZREM', wip_of(queue), composite)
-    is_done(forget_execution, queue, worker, job_id, execution_id)
+    attempt(forget_execution, queue, worker, job_id, execution_id)
     rest_if_idle(worker)
   else
     redis.call('ZADD', wip_of(queue), now + 2 * MARGIN, composite)  -- perhaps later
@@ -93,14 +88,14 @@ local function enqueue_due(job_id, is_for_retries)
   num_due = num_due + 1
 end
 
-for i = 1, #due do is_done(enqueue_due, due[i], false) end
-for i = #due, 1, -1 do is_done(enqueue_due, due[i], true) end
+for i = 1, #due do attempt(enqueue_due, due[i], false) end
+for i = #due, 1, -1 do attempt(enqueue_due, due[i], true) end
 for _, job_id in ipairs(due) do redis.call('ZREM', 'rq:scheduled:' .. queue, job_id) end
 
 for _, job_id in ipairs(redis.call('LRANGE', list_of(queue), 0, MOST_LATE - 1)) do
   local fields = redis.pcall('HMGET', job_key(job_id), 'status', 'deadline')
   if not fields.err and fields[1] == 'queued' and (tonumber(fields[2] or '') or now) < now then
-    is_done(fail, job_id, '', TOO_LATE)
+    attempt(fail, job_id, '', TOO_LATE)
     redis.call('LREM', list_of(queue), 1, job_id)
   end
 end
@@ -110,7 +105,7 @@ if queue:find('@', 1, true) then
     enter_turns(queue)  -- somebody may have pushed without our client
   elseif redis.call('EXISTS', wip_of(queue), 'rq:scheduled:' .. queue, 'rq:finished:' .. queue,
     'rq:failed:' .. queue, 'rq:canceled:' .. queue, 'rq:deferred:' .. queue,
-    'rowmill:follow-ups:' .. queue) == 0 then
+    follow_ups_of(queue)) == 0 then
     redis.call('SREM', 'rq:queues', list_of(queue))  -- nothing of this tenant is left
   end
 end

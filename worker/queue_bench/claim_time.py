@@ -9,6 +9,7 @@ from statistics import median
 
 import redis
 
+from jobs.names import queue_of
 from worker.follow_ups import FollowUps
 from worker.ledger import Ledger
 from worker.queue_bench.config import QueueBenchConfig
@@ -95,8 +96,7 @@ class _Waiting:
 
     def forget(self) -> None:
         for tenant in self._tenants:
-            queue = self._queue if tenant is None else f"{self._queue}@{tenant}"
-            forget(self._connection, queue, self._job_ids)
+            forget(self._connection, queue_of(self._queue, tenant), self._job_ids)
         keys = (f"rowmill:{kind}:{self._queue}" for kind in ("turns", "bell"))
         self._connection.unlink(*keys, f"rq:worker:{self._worker}:executions")
 
