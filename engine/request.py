@@ -79,12 +79,16 @@ class Request:
     id: str
     prompt_tokens: Sequence[int]
     num_samples: int = 1
+    first_row: int = 0
+    """The index of the first row: the rows are those of indices first_row to first_row +
+    num_samples - 1, whatever else was or will be asked for of them."""
     params: SamplingParams = SamplingParams()
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise RequestError("id", f"must be a string that isn't empty, not {shown(self.id)}")
         check_integer("num_samples", self.num_samples, 1, _MAX_COUNT)
+        check_integer("first_row", self.first_row, 0, _MAX_COUNT - self.num_samples)
         if not isinstance(self.params, SamplingParams):
             raise RequestError("params", f"must be SamplingParams, not {shown(self.params)}")
         if isinstance(self.prompt_tokens, str | bytes) or not isinstance(
@@ -118,7 +122,7 @@ class RowResult:
 class RequestResult:
     request_id: str
     rows: list[RowResult]
-    """In row order: `rows[i]` is the row of index i."""
+    """In row order: `rows[i]` is the row of index `first_row + i`."""
 
     error: str | None = None
     """What went wrong, if anything did: then some row's finish_reason is `error`, or memory was too

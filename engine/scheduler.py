@@ -177,7 +177,7 @@ class Scheduler:
         return fitting if self.running else max(fitting, 1)
 
     def _start(self, request: RequestState, num_rows: int) -> None:
-        first = len(request.rows)
+        first = request.next_index
         rows = [
             RowState(request, index, self._tool, self._terminal)
             for index in range(first, first + num_rows)

@@ -66,6 +66,11 @@ class RequestState:
         return self.request.num_samples - len(self.rows)
 
     @property
+    def next_index(self) -> int:
+        """Of the next row to start."""
+        return self.request.first_row + len(self.rows)
+
+    @property
     def error(self) -> str | None:
         if self.failure is not None:
             return self.failure
@@ -80,7 +85,7 @@ class RequestState:
 
         One row stays to be run even where all are finished: a request is done with its last row.
         """
-        running = (row.index for row in self.rows if not row.is_finished)
+        running = (place for place, row in enumerate(self.rows) if not row.is_finished)
         kept = next(running, min(len(self.rows), self.request.num_samples - 1))
         self.rows = self.rows[:kept]
         self.num_unfinished = self.request.num_samples - kept

@@ -4,7 +4,16 @@ from array import array
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from jobs.errors import InvalidJobError, brief
@@ -42,6 +51,10 @@ class GenerateJob(BaseModel):
     The limits are those of the format. A worker has its own, from its model and memory, and fails
     a job that exceeds them. A bad value or an unknown field raises `InvalidJobError`.
 
+    The job's rows are those of indices `first_row` to `first_row + num_samples - 1`. An index
+    gives the same row in whichever job it is asked for: rows 8 to 15 extend a job of eight rows to
+    one of 16.
+
     The last three fields change no token. `deadline_seconds`: the job fails unless it is done so
     many seconds after it was pushed. `tenant`: whose it is; a worker takes the tenants of a queue
     by turns. `reply_to`: the list on which the job's ID is put when it has ended; see
@@ -55,6 +68,12 @@ class GenerateJob(BaseModel):
     )
     num_samples: int = Field(
         default=1, ge=1, le=MAX_NUM_SAMPLES, description="an integer from 1 to 65535"
+    )
+    first_row: int = Field(
+        default=0,
+        ge=0,
+        lt=MAX_NUM_SAMPLES,
+        description="an integer from 0 to 65534, with num_samples at most 65535",
     )
     max_tokens: int | None = Field(
         default=None, ge=1, le=UINT32_MAX, description="None or an integer from 1 to 4294967295"
@@ -80,6 +99,14 @@ class GenerateJob(BaseModel):
     )
     tenant: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
     reply_to: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
+
+    @field_validator("first_row")
+    @classmethod
+    def _check_last_row(cls, first_row: int, info: ValidationInfo) -> int:
+        # num_samples is missing here where it is bad itself, which is then the error.
+        if first_row + info.data.get("num_samples", 0) > MAX_NUM_SAMPLES:
+            raise PydanticCustomError("beyond_the_last_row", "the last row's index is too large")
+        return first_row
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
 

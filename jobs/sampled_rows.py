@@ -33,7 +33,7 @@ class Row(BaseModel):
 
 
 class SampledRows(BaseModel):
-    """The rows of a job, in the order of their index: row 0 first.
+    """The rows of a job, in the order of their index: that of `first_row` first.
 
     `provenance`: what is needed to repeat them; None where the worker did not say.
     """

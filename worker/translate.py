@@ -63,6 +63,7 @@ def to_request(job: GenerateJob, request_id: str) -> Request:
         id=request_id,
         prompt_tokens=job.prompt_tokens,
         num_samples=job.num_samples,
+        first_row=job.first_row,
         params=params,
     )
 

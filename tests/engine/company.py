@@ -24,6 +24,7 @@ from tests.engine.draws import (
     numbers,
     nums_samples,
     questions,
+    spans,
     weights,
 )
 from tests.engine.runs import SmallTokenizer, new_engine, run_all
@@ -68,16 +69,16 @@ class Company(RuleBasedStateMachine):
         self.engine = new_engine(self.alone.model(weights), TOKENIZER, **limits)
         self.is_whole = True
 
-    @rule(asked=st.lists(st.tuples(numbers, nums_samples), min_size=1, max_size=6))
-    def submit(self, asked: list[tuple[int, int]]) -> None:
-        """Numbers of questions, each with its number of samples."""
-        for number, num_samples in asked:
+    @rule(asked=st.lists(st.tuples(numbers, spans), min_size=1, max_size=6))
+    def submit(self, asked: list[tuple[int, tuple[int, int]]]) -> None:
+        """Numbers of questions, each with its first row and its number of samples."""
+        for number, (first_row, num_samples) in asked:
             question = self.questions[number % len(self.questions)]
             self.num_submitted += 1
-            request = question.request(str(self.num_submitted), num_samples)
+            request = question.request(str(self.num_submitted), num_samples, first_row)
             if self.is_accepted(partial(self.engine.submit, request)):
-                rows = self.alone.rows(self.weights, question)[:num_samples]
-                self.unfinished[request.id] = rows
+                rows = self.alone.rows(self.weights, question)
+                self.unfinished[request.id] = rows[first_row:][:num_samples]
 
     @rule(number=numbers, num_samples=nums_samples)
     def open_stream(self, number: int, num_samples: int) -> None:

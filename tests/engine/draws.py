@@ -59,9 +59,14 @@ class Question:
     prompt_seed: int
     params: SamplingParams
 
-    def request(self, name: str, num_samples: int) -> Request:
-        prompt = prompt_of(self.prompt_length, self.prompt_seed)
-        return Request(id=name, prompt_tokens=prompt, num_samples=num_samples, params=self.params)
+    def request(self, name: str, num_samples: int, first_row: int = 0) -> Request:
+        return Request(
+            id=name,
+            prompt_tokens=prompt_of(self.prompt_length, self.prompt_seed),
+            num_samples=num_samples,
+            first_row=first_row,
+            params=self.params,
+        )
 
     @property
     def for_generate(self) -> Question:
@@ -110,3 +115,7 @@ questions = st.builds(
 
 numbers = st.integers(0, 5)
 nums_samples = st.integers(1, MOST_SAMPLES)
+spans = st.integers(0, MOST_SAMPLES - 1).flatmap(
+    lambda first: st.tuples(st.just(first), st.integers(1, MOST_SAMPLES - first))
+)
+"""First rows with numbers of samples."""

@@ -319,6 +319,8 @@ def test_a_bad_parameter_is_named(field: str, value: Any) -> None:
     [
         *(("id", {"id": value}) for value in ("", None, 3, b"a")),
         *(("num_samples", {"num_samples": v}) for v in (0, -1, 1.0, True, "2", None, 2**40)),
+        *(("first_row", {"first_row": v}) for v in (-1, 1.0, True, "2", None, 2**31 - 1)),
+        ("first_row", {"num_samples": 9, "first_row": 2**31 - 9}),
         *(("prompt_tokens", {"prompt_tokens": v}) for v in ([], (), None, 3, "abc", b"abc", {1})),
         *(("prompt_tokens", {"prompt_tokens": [1, v]}) for v in (True, 1.0, "1", None, [1])),
         ("params", {"params": None}),

@@ -112,10 +112,14 @@ def test_at_whatever_call_memory_runs_out_nothing_changes(scarce: Scarce) -> Non
     ),
     mix=st.lists(
         st.builds(
-            lambda length, num_samples, max_tokens, seed: request(
-                "a", prompt_of(length, seed), num_samples, max_tokens=max_tokens, seed=seed
+            lambda length, num_samples, first_row, max_tokens, seed: dataclasses.replace(
+                request(
+                    "a", prompt_of(length, seed), num_samples, max_tokens=max_tokens, seed=seed
+                ),
+                first_row=first_row,
             ),
-            *(st.integers(1, 150), st.integers(1, 9), st.integers(1, 30), st.integers(0, 3)),
+            *(st.integers(1, 150), st.integers(1, 9), st.integers(0, 9)),
+            *(st.integers(1, 30), st.integers(0, 3)),
         ),
         min_size=1,
         max_size=6,

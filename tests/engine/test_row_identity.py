@@ -63,6 +63,23 @@ def test_more_samples_leave_the_first_ones_as_they_are(
         assert rows == expected[:num_samples]
 
 
+@pytest.mark.parametrize("interface", [lambda model: model, SeedModel], ids=["packed", "seed"])
+def test_rows_from_any_index_on_are_those_of_the_whole_request(interface: Any) -> None:
+    """In waves and all at once, side by side and beside the whole."""
+    model = interface(random_model(*SHAPES[1], is_chaotic=True))
+    whole = request("whole", prompt_of(40, 2), 20, max_tokens=12)
+    expected = run_all(model, [whole], TOKENIZER, max_rows=1)["whole"]
+    spans = [(0, 20), (0, 1), (1, 1), (8, 8), (3, 17), (19, 1)]
+    mix = [
+        dataclasses.replace(whole, id=f"{first}+{number}", first_row=first, num_samples=number)
+        for first, number in spans
+    ]
+    for max_rows in (3, 64):
+        rows = run_all(model, mix, TOKENIZER, max_rows=max_rows)
+        for each in mix:
+            assert rows[each.id] == expected[each.first_row :][: each.num_samples]
+
+
 def test_random_rows_end_early_and_call_the_tool() -> None:
     """Else the tests above would show little."""
     model = random_model(*SHAPES[0], is_chaotic=True)

@@ -16,6 +16,7 @@ Payloads = Iterator[tuple[str, bytes]]
 FIELDS: dict[str, Any] = {
     "prompt_tokens": [256, 257, 49, 43, 50, 258, 259],
     "num_samples": 2,
+    "first_row": 3,
     "max_tokens": 6,
     "temperature": 0.75,
     "top_k": 40,

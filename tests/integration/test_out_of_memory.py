@@ -14,8 +14,9 @@ import torch
 from engine.models import load_model
 from jobs import Client, GenerateJob, JobFailedError
 from tests.engine.models import random_model
-from tests.engine.runs import prompt_of, request, run_all
+from tests.engine.runs import prompt_of, run_all
 from tests.integration.conftest import StartWorker
+from worker.translate import to_request
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux limits the memory of another process"
@@ -45,11 +46,7 @@ def job(seed: int, prompt_length: int, **fields: int) -> GenerateJob:
 
 
 def tokens_without_a_queue(model: Path, jobs: dict[str, GenerateJob]) -> dict[str, list[list[int]]]:
-    requests = []
-    for job_id, each in jobs.items():
-        fields = each.fields()
-        prompt, num_samples = fields.pop("prompt_tokens"), fields.pop("num_samples")
-        requests.append(request(job_id, prompt, num_samples, **fields))
+    requests = [to_request(each, job_id) for job_id, each in jobs.items()]
     results = run_all(load_model(model)[0], requests)
     return {job_id: [row.tokens for row in rows] for job_id, rows in results.items()}
 

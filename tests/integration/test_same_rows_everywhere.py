@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import Request, RowResult
+from engine import RowResult
 from engine.models import load_model
 from jobs import Client, GenerateJob
 from jobs.sampled_rows import Row
@@ -21,6 +21,7 @@ from tests.engine.runs import new_engine, prompt_of, request, run_all
 from tests.engine.streams import columns_of
 from tests.integration.conftest import StartWorker
 from tests.integration.job_mixes import question
+from worker.translate import to_request
 
 # So hot that rows differ, and not so hot that none calls the calculator.
 JOBS = [
@@ -35,16 +36,11 @@ def plain(rows: Iterable[RowResult | Row]) -> Plain:
     return [[list(row.tokens), list(row.masks), row.finish_reason] for row in rows]
 
 
-def as_request(job: GenerateJob) -> Request:
-    fields = job.fields()
-    prompt, num_samples = fields.pop("prompt_tokens"), fields.pop("num_samples")
-    return request(str(job.seed), prompt, num_samples, **fields)
-
-
 def demo_rows(max_rows: int) -> list[Plain]:
     """The jobs' rows, from `Engine.submit`."""
     model, tokenizer = load_model("demo")
-    rows = run_all(model, map(as_request, JOBS), tokenizer, max_rows=max_rows)
+    requests = [to_request(job, str(job.seed)) for job in JOBS]
+    rows = run_all(model, requests, tokenizer, max_rows=max_rows)
     return [plain(rows[str(job.seed)]) for job in JOBS]
 
 
@@ -76,8 +72,8 @@ def test_rows_are_the_same_by_generate_as_by_submit(rows_alone: list[Plain]) -> 
 
 def generate_fields(job: GenerateJob) -> dict[str, Any]:
     """The keyword arguments of `Engine.generate`."""
-    fields = job.fields()
-    return {"tokens": list(fields.pop("prompt_tokens")), **fields}
+    names = ("num_samples", "max_tokens", "temperature", "top_k", "seed")
+    return {"tokens": list(job.prompt_tokens), **{name: getattr(job, name) for name in names}}
 
 
 PROGRAM = """

@@ -27,6 +27,10 @@ BAD = [
     ("num_samples", "3"),
     ("num_samples", 3.0),
     ("num_samples", None),
+    ("first_row", -1),
+    ("first_row", 65535),
+    ("first_row", True),
+    ("first_row", None),
     ("max_tokens", 0),
     ("max_tokens", True),
     ("temperature", -0.1),
@@ -95,8 +99,16 @@ def test_lists_tuples_and_arrays_of_integers_are_prompts(tokens: Any) -> None:
     assert GenerateJob(prompt_tokens=tokens).prompt_tokens == (1, 2**32 - 1)
 
 
+def test_the_last_row_s_index_is_bounded() -> None:
+    GenerateJob(prompt_tokens=(1,), num_samples=8, first_row=65527)
+    with pytest.raises(InvalidJobError, match="with num_samples at most 65535") as caught:
+        GenerateJob(prompt_tokens=(1,), num_samples=8, first_row=65528)
+    assert caught.value.field == "first_row"
+
+
 def test_the_ends_of_every_range_are_allowed() -> None:
     GenerateJob(prompt_tokens=(0,), num_samples=65535, temperature=0, top_p=1, min_p=0, top_k=1)
+    GenerateJob(prompt_tokens=(0,), first_row=65534)
     GenerateJob(prompt_tokens=(0,), max_tokens=1, seed=2**64 - 1, min_p=1.0, top_p=1e-9)
 
 

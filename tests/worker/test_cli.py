@@ -56,10 +56,11 @@ def _lines(result: Result) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("tokens", ["1,2,3", "1 2 3", " 1, 2,3 "])
 def test_tokens_and_options_become_the_job(rowmill: Rowmill, pushed: Pushed, tokens: str) -> None:
     options = ["--num-samples", "4", "--top-k", "5", "--temperature", "0.5", "--seed", "7"]
+    options += ["--first-row", "8"]
     result = rowmill("submit", "--prompt-tokens", tokens, "--job-id", "mine", *options)
 
     assert (result.exit_code, result.stdout) == (0, "mine\n")
-    fields = {"num_samples": 4, "top_k": 5, "temperature": 0.5, "seed": 7}
+    fields = {"num_samples": 4, "first_row": 8, "top_k": 5, "temperature": 0.5, "seed": 7}
     assert pushed() == {"mine": GenerateJob.parse({"prompt_tokens": (1, 2, 3), **fields})}
 
 

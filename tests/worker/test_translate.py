@@ -22,6 +22,7 @@ from worker.translate import read_job, to_job, to_request, to_wire
 FIELDS: dict[str, Any] = {
     "prompt_tokens": [1, 2, 3],
     "num_samples": 4,
+    "first_row": 9,
     "max_tokens": 5,
     "temperature": 0.5,
     "top_k": 6,
@@ -68,7 +69,7 @@ def test_every_field_of_a_job_reaches_the_engine(payload: bytes) -> None:
 
     assert request.id == "execution"
     for name in FIELDS:
-        owner = request if name in ("prompt_tokens", "num_samples") else request.params
+        owner = request if hasattr(request, name) else request.params
         value = FIELDS[name]
         assert getattr(owner, name) == (tuple(value) if isinstance(value, list) else value)
 
@@ -76,7 +77,8 @@ def test_every_field_of_a_job_reaches_the_engine(payload: bytes) -> None:
 def test_what_a_job_leaves_out_is_the_engines_default() -> None:
     request = read(claim(call(kwargs={"prompt_tokens": [1]})))
 
-    assert (request.num_samples, request.params.seed, request.params.temperature) == (1, 0, 1.0)
+    assert (request.num_samples, request.first_row, request.params.seed) == (1, 0, 0)
+    assert request.params.temperature == 1.0
     assert request.params.max_tokens is None and request.params.top_k is None
 
 

@@ -29,6 +29,9 @@ def submit(
         bool, typer.Option("--raw", help="Encode text as it is, not as a chat's question.")
     ] = False,
     num_samples: Annotated[int, typer.Option(help="Rows.")] = 1,
+    first_row: Annotated[
+        int, typer.Option(help="Index of the first one: 8 goes on after eight rows.")
+    ] = 0,
     max_tokens: Annotated[
         int | None,
         typer.Option(help="Per row.", show_default="until the context is full"),
@@ -80,6 +83,7 @@ def submit(
     with reported_errors():
         fields = {
             "num_samples": num_samples,
+            "first_row": first_row,
             "max_tokens": max_tokens,
             "temperature": temperature,
             "top_k": top_k,

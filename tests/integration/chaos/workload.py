@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from engine import Engine, EngineConfig, Request, SamplingParams
+from engine import Engine, EngineConfig
 from engine.models import load_model
 from jobs import GenerateJob, SampledRows
 from tests.integration.job_mixes import question
-from worker.translate import to_rows
+from worker.translate import to_request, to_rows
 
 NUM_DIFFERENT = 250
 """Jobs with the same content have the same rows: the more of them there are, the better."""
@@ -47,12 +47,7 @@ def _quiet_rows(jobs: list[GenerateJob]) -> list[SampledRows]:
     model, tokenizer = load_model("demo")
     engine = Engine(model, tokenizer, EngineConfig(max_rows=64, kv_budget_tokens=200_000))
     for index, job in enumerate(jobs):
-        fields = job.fields()
-        prompt, num_samples = fields.pop("prompt_tokens"), fields.pop("num_samples")
-        params = SamplingParams(**fields)
-        engine.submit(
-            Request(id=str(index), prompt_tokens=prompt, num_samples=num_samples, params=params)
-        )
+        engine.submit(to_request(job, str(index)))
     rows: dict[str, SampledRows] = {}
     while engine.has_work:
         rows.update((result.request_id, to_rows(result)) for result in engine.step())
