@@ -3,7 +3,8 @@
 ledger.py        claims, leases and outcomes in the server, with lua/
 batch_worker.py  the worker's loop, with claims.py, finalizer.py and translate.py
 config.py        settings, and the environment
-embedded.py      a Valkey server of our own
+embedded.py      a Valkey server of our own, with server_keeper.py, server_process.py and
+                 server_lock.py: its keeper's process
 local_workers.py worker processes on this machine
 queue_bench/     what the queue costs, next to RQ's own worker
 demo.py          questions through the queue, with arithmetic.py

