@@ -2,7 +2,8 @@
 
 from vocab.bpe import BPETokenizer
 from vocab.byte import ByteTokenizer
-from vocab.errors import TokenizerError
+from vocab.errors import ConversationError, TokenizerError
+from vocab.fingerprint import tokenizer_fingerprint
 from vocab.load import find_tokenizer, load_tokenizer
 from vocab.special import SPECIAL_TOKENS
 from vocab.tokenizer import Tokenizer
@@ -11,8 +12,10 @@ __all__ = [
     "SPECIAL_TOKENS",
     "BPETokenizer",
     "ByteTokenizer",
+    "ConversationError",
     "Tokenizer",
     "TokenizerError",
     "find_tokenizer",
     "load_tokenizer",
+    "tokenizer_fingerprint",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from vocab.bpe import BPETokenizer
@@ -13,6 +14,7 @@ from vocab.pickled import read_encoding
 from vocab.tokenizer import Tokenizer
 
 _BYTE = "byte"
+_DEMO = "demo"
 _FILES = ("tokenizer.pkl", "tokenizer/tokenizer.pkl")
 _META = re.compile(r"meta_(\d+)\.json")
 
@@ -37,21 +39,30 @@ def find_tokenizer(folder: Path, name: str | None) -> Tokenizer | None:
 
 
 def load_tokenizer(path_or_name: str) -> Tokenizer:
-    """The tokenizer that a person gave: "byte", a `.pkl` file, or a checkpoint's folder.
+    """The tokenizer that a person gave: a checkpoint's folder, a `.pkl` file, or a name.
 
-    Raises TokenizerError where there is none.
+    The names are "demo", the shipped model's tokenizer, and "byte". Needs no torch. Raises
+    TokenizerError where there is none.
     """
     if path_or_name == _BYTE:
         return ByteTokenizer()
-    path = Path(path_or_name)
+    path = _demo_folder() if path_or_name == _DEMO else Path(path_or_name)
     if not path.exists():
-        raise TokenizerError(f"{path}: no such file or folder, and {_BYTE!r} is the only name")
+        names = f"{_DEMO!r} and {_BYTE!r} are the only names"
+        raise TokenizerError(f"{path}: no such file or folder, and {names}")
     if not path.is_dir():
         return BPETokenizer(read_encoding(path))
     tokenizer = find_tokenizer(path, _name_in_meta(path))
     if tokenizer is None:
         raise TokenizerError(f"{path}: holds no tokenizer")
     return tokenizer
+
+
+def _demo_folder() -> Path:
+    spec = find_spec("engine")  # finds the package and does not import it
+    if spec is None or spec.origin is None:
+        raise TokenizerError("the shipped model is not installed")
+    return Path(spec.origin).parent / "models" / "demo"
 
 
 def _name_in_meta(folder: Path) -> str | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from jobs import GenerateJob, InvalidJobError
 from jobs.names import check_job_id
-from vocab import Tokenizer, TokenizerError, load_tokenizer
+from vocab import load_tokenizer
 from vocab.conversation import render_question
 
 
@@ -20,7 +18,7 @@ class JobLines:
 
     def __init__(self, fields: Mapping[str, Any], *, model: str | None, is_raw: bool) -> None:
         self._fields = {name: value for name, value in fields.items() if value is not None}
-        self._tokenizer = None if model is None else tokenizer_of(model)
+        self._tokenizer = None if model is None else load_tokenizer(model)
         self._is_raw = is_raw
 
     def job(self, line: Mapping[str, Any]) -> tuple[str, GenerateJob]:
@@ -60,19 +58,6 @@ class JobLines:
         if self._is_raw:
             return [self._tokenizer.get_bos_token_id(), *self._tokenizer.encode(text)]
         return render_question(text, self._tokenizer)
-
-
-def tokenizer_of(model: str) -> Tokenizer:
-    """The tokenizer of a checkpoint's folder, or of the shipped model for `demo`.
-
-    Needs no torch. Raises TokenizerError where there is none.
-    """
-    if model != "demo":
-        return load_tokenizer(model)
-    spec = find_spec("engine")  # finds the package and does not import it
-    if spec is None or spec.origin is None:
-        raise TokenizerError("the shipped model is not installed")
-    return load_tokenizer(str(Path(spec.origin).parent / "models" / "demo"))
 
 
 def parse_tokens(text: str | None) -> list[int] | None:

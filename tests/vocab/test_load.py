@@ -39,6 +39,10 @@ def test_the_name_byte_needs_no_file(tmp_path: Path) -> None:
     assert isinstance(load_tokenizer("byte"), ByteTokenizer)
 
 
+def test_the_name_demo_is_the_shipped_models() -> None:
+    assert isinstance(load_tokenizer("demo"), ByteTokenizer)
+
+
 def test_the_newest_meta_file_names_the_tokenizer(tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "tokenizer.pkl")
     write_meta(tmp_path, 999_999, {"tokenizer": "unknown"})

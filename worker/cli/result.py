@@ -11,11 +11,10 @@ import typer
 from rich.progress import track
 
 from jobs import Client, JobsError, SampledRows
-from vocab import Tokenizer
+from vocab import Tokenizer, load_tokenizer
 from vocab.display import display
 from worker.cli.options import Data, Queue, Redis, server_url
 from worker.cli.reporting import BadInputError, err, exit_code, reported_errors
-from worker.job_lines import tokenizer_of
 
 
 def result(
@@ -47,7 +46,7 @@ def result(
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
         if not wanted:
             raise BadInputError("give at least one job ID, as an argument or on standard input")
-        tokenizer = None if model is None else tokenizer_of(model)
+        tokenizer = None if model is None else load_tokenizer(model)
         failures: list[JobsError] = []
         with Client(server_url(redis, data), queue) as client:
             for job_id, outcome in _in_order(client, wanted, timeout):
