@@ -27,10 +27,14 @@ class JsonLine:
     def record(self) -> dict[str, Any]:
         try:
             value = json.loads(self._text.decode("utf-8"), parse_constant=_refuse_constant)
+            if b"\\ud" in self._text or b"\\uD" in self._text:
+                json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeDecodeError as error:
             raise LineError(f"is not UTF-8 at byte {error.start}") from error
         except json.JSONDecodeError as error:
             raise LineError(f"is not JSON at character {error.pos}: {error.msg}") from error
+        except UnicodeEncodeError as error:
+            raise LineError("escapes half of a surrogate pair, which is no character") from error
         except RecursionError as error:
             raise LineError("is nested too deep") from error
         except ValueError as error:  # Python parses no integers of more than 4,300 digits

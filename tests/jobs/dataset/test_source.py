@@ -135,6 +135,7 @@ def test_a_line_of_just_the_limit_is_read(tmp_path: Path) -> None:
         (b"[1]", "[1] is not a JSON object"),
         (b"null", "None is not a JSON object"),
         (b"\x00", "is not JSON at character 0"),
+        (b'{"id": {"a": ["\\uD83d."]}}', "half of a surrogate pair"),
         (b'{"id": NaN}', "is not JSON: NaN"),
         (b'{"id": -Infinity}', "is not JSON: -Infinity"),
         (b"9" * 5000, "holds an integer of too many digits"),
@@ -147,6 +148,11 @@ def test_what_is_no_json_object_is_a_bad_line(tmp_path: Path, text: bytes, reaso
     bad, good = lines_of(path)
     assert reason in reason_of(bad)
     assert good.record() == {"id": 2}
+
+
+def test_an_escaped_pair_of_surrogates_is_one_character(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", [b'{"id": "\\ud83d\\ude00 \\\\ud800"}'])
+    assert lines_of(path)[0].record() == {"id": "\U0001f600 \\ud800"}
 
 
 def test_text_of_parquet_that_is_not_utf8_is_a_bad_line(tmp_path: Path) -> None:
