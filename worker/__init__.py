@@ -6,6 +6,7 @@ config.py        settings, and the environment
 embedded.py      a Valkey server of our own, with server_keeper.py, server_process.py and
                  server_lock.py: its keeper's process
 local_workers.py worker processes on this machine
+local_fleet.py   the two together
 queue_bench/     what the queue costs, next to RQ's own worker
 demo.py          questions through the queue, with arithmetic.py
 cli.py           the command line

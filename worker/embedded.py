@@ -111,7 +111,7 @@ class EmbeddedServer:
                 )
         except (ValkeyServerError, OSError) as error:
             raise self._no_server(str(error)) from error
-        kind, text = self._next_news() or ("failed", "the process that keeps it was killed")
+        kind, text = self._next_news() or ("failed", f"its keeper ended; {LOG} there may tell why")
         if kind != "ready":
             raise self._no_server(text)
 

@@ -18,6 +18,9 @@ _MOST_FAILURES = 3
 _MOST_KILLS = 100
 """Of a worker that a signal ends: for a job that fails after its attempts, or want of memory."""
 
+_LAST_SIGNALS = ((signal.SIGTERM, 0.5), (signal.SIGTERM, 10.0), (signal.SIGKILL, 0.0))
+"""For a process whose parent is gone, each with the seconds until the next."""
+
 
 class LocalWorkers:
     """Runs `rowmill worker` in processes of their own. One that dies is started again.
@@ -50,9 +53,14 @@ class LocalWorkers:
         self.stop()
 
     @property
+    def num_alive(self) -> int:
+        """How many processes run now; they may still be loading their model."""
+        return sum(process.poll() is None for process in self._processes)
+
+    @property
     def are_all_dead(self) -> bool:
         """Whether no process runs and none will be started again."""
-        return all(process.poll() is not None for process in self._processes) and not self._may_try
+        return self.num_alive == 0 and not self._may_try
 
     def stop(self) -> None:
         self._is_stopping.set()
@@ -90,17 +98,23 @@ class LocalWorkers:
 
 @contextlib.contextmanager
 def parent_watch(parent: int) -> Iterator[None]:
-    """End this process, as by SIGTERM, when process `parent`, which started it, is gone.
+    """End this process when process `parent`, which started it, is gone.
 
-    Its ID is given, not asked for: it may be gone before this process comes to ask.
+    Its ID is given, not asked for: it may be gone before this process comes to ask. Nobody waits
+    for rows then, and perhaps no server takes them: a worker gets the two signals at which it gives
+    its jobs back at once, and where it hangs on all the same, SIGKILL.
     """
     is_done = threading.Event()
 
     def watch() -> None:
         while not is_done.wait(_CHECK_SECONDS):
             if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
+                break
+        for number, patience in _LAST_SIGNALS:
+            if is_done.is_set():
                 return
+            os.kill(os.getpid(), number)
+            is_done.wait(patience)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
     try:

@@ -17,6 +17,7 @@ import redis
 
 from jobs.connection import open_connection
 from tests.waiting import until
+from tests.worker.processes import is_gone, server_pid
 from worker.embedded import EmbeddedServer, EmbeddedServerError, embedded_server, socket_url
 
 OWNER = """
@@ -49,23 +50,10 @@ def start_owner() -> Iterator[StartOwner]:
         owner.communicate()
 
 
-def _pid(connection: redis.Redis) -> int:
-    """Of the server; 0 while there is none."""
-    try:
-        server: Any = connection.info("server")
-    except redis.RedisError:
-        return 0
-    return int(server["process_id"])
-
-
 def _keeper(connection: redis.Redis) -> psutil.Process:
-    keeper = psutil.Process(_pid(connection)).parent()
+    keeper = psutil.Process(server_pid(connection)).parent()
     assert keeper is not None and "worker.server_keeper" in keeper.cmdline()
     return keeper
-
-
-def _is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_server_that_dies_is_started_again_with_its_data(
@@ -74,13 +62,13 @@ def test_a_server_that_dies_is_started_again_with_its_data(
     with embedded_server(folder) as url, open_connection(url) as connection:
         for number, how in enumerate((signal.SIGKILL, signal.SIGTERM)):
             connection.rpush("numbers", number)
-            killed = _pid(connection)
+            killed = server_pid(connection)
             os.kill(killed, how)
-            until(lambda killed=killed: _pid(connection) not in (0, killed), what="another")
+            until(lambda killed=killed: server_pid(connection) not in (0, killed), what="another")
         assert connection.lrange("numbers", 0, -1) == [b"0", b"1"]
-        last = _pid(connection)
+        last = server_pid(connection)
         assert connection.config_get("port") == {"port": "0"}
-    assert _is_gone(last)
+    assert is_gone(last)
     told = [record.getMessage() for record in caplog.records if record.name == "rowmill.embedded"]
     assert told == [
         "the embedded server is started again: it ended by signal 9",
@@ -92,7 +80,7 @@ def test_a_server_that_can_t_start_again_is_given_up_and_says_why(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with EmbeddedServer(folder) as server, open_connection(server.url) as connection:
-        killed = _pid(connection)
+        killed = server_pid(connection)
         (manifest,) = (folder / "appendonlydir").glob("*.manifest")
         manifest.write_text("no manifest")
         os.kill(killed, signal.SIGKILL)
@@ -111,11 +99,11 @@ def test_a_server_whose_owner_is_killed_ends_and_a_temporary_folder_with_it(
 ) -> None:
     owner, url = start_owner()
     with open_connection(url) as connection:
-        pid, keeper = _pid(connection), _keeper(connection).pid
+        pid, keeper = server_pid(connection), _keeper(connection).pid
     folder = Path(url.removeprefix("unix://")).parent
     assert folder.is_dir()
     owner.kill()
-    until(lambda: _is_gone(pid) and _is_gone(keeper), what="the server and its keeper to end")
+    until(lambda: is_gone(pid) and is_gone(keeper), what="the server and its keeper to end")
     assert not folder.exists()
 
 
@@ -141,7 +129,7 @@ def test_a_server_whose_keeper_is_killed_goes_on_and_ends_with_its_owner(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with embedded_server(folder) as url, open_connection(url) as connection:
-        pid = _pid(connection)
+        pid = server_pid(connection)
         _keeper(connection).kill()
         until(lambda: caplog.records, what="a warning")
         assert "the keeper of the embedded server was killed" in caplog.text
@@ -149,7 +137,7 @@ def test_a_server_whose_keeper_is_killed_goes_on_and_ends_with_its_owner(
         with pytest.raises(EmbeddedServerError, match="already"), embedded_server(folder):
             pass
         assert connection.get("key") == b"value"
-    until(lambda: _is_gone(pid), what="the server to end")
+    until(lambda: is_gone(pid), what="the server to end")
 
 
 def test_two_that_start_at_the_same_time_are_one_server_and_one_refusal(

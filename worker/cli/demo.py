@@ -17,15 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobs import Client, SampledRows
 from jobs.connection import open_connection
 from worker.cli.output_file import check_writable, write_json
-from worker.cli.reporting import (
-    FailureError,
-    leave_on_sigterm,
-    out,
-    reported_errors,
-)
+from worker.cli.reporting import leave_on_sigterm, out, reported_errors
 from worker.demo import Demo, DemoFigures, claim, measure, rows_per_step
-from worker.embedded import embedded_server
-from worker.local_workers import LocalWorkers
+from worker.local_fleet import LocalFleet, local_fleet
 
 _QUEUE = "demo"
 _SHOWN = 4
@@ -47,33 +41,28 @@ def demo(
         if json is not None:
             check_writable("--json", json)  # now, not after the run
         run = Demo(questions, num_samples, seed)
-        arguments = ["--model", "demo", "--queue", _QUEUE, "--max-rows", str(max_rows), "--quiet"]
-        arguments += ["--threads", "1"]  # the model is too small for more: see performance.md
-        with contextlib.ExitStack() as stack:
-            url = stack.enter_context(embedded_server())
-            connection = stack.enter_context(open_connection(url))
-            client = stack.enter_context(Client(url, _QUEUE))
-            with LocalWorkers([*arguments, "--redis", url], workers) as local:
-                _wait_for_workers(connection, local)
-                with _progress(len(run.jobs)) as advance:
-                    results, seconds = run.run(client, advance, lambda: _check(local))
+        with (
+            # The model is too small for more threads: see performance.md.
+            local_fleet(workers=workers, max_rows=max_rows, queue=_QUEUE, threads=1) as fleet,
+            open_connection(fleet.url) as connection,
+            Client(fleet.url, _QUEUE) as client,
+        ):
+            _wait_for_workers(connection, fleet)
+            with _progress(len(run.jobs)) as advance:
+                results, seconds = run.run(client, advance, fleet.check)
+            fleet.workers.stop()  # each signs off with its last figures
             figures = measure(run, results, seconds, rows_per_step(connection))
         _show(run, results, figures)
         if json is not None:
             write_json("--json", json, dataclasses.asdict(figures))
 
 
-def _wait_for_workers(connection: redis.Redis, local: LocalWorkers) -> None:
+def _wait_for_workers(connection: redis.Redis, fleet: LocalFleet) -> None:
     """Until every worker has loaded its model: set-up is not what the demo measures."""
     with out.status("starting workers"):
-        while int(connection.scard(f"rq:workers:{_QUEUE}")) < local.number:
-            _check(local)
+        while int(connection.scard(f"rq:workers:{_QUEUE}")) < fleet.workers.number:
+            fleet.check()
             time.sleep(0.05)
-
-
-def _check(local: LocalWorkers) -> None:
-    if local.are_all_dead:
-        raise FailureError("the workers died; run `rowmill worker --model demo` to see why")
 
 
 @contextlib.contextmanager

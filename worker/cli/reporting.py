@@ -23,6 +23,7 @@ from vocab import TokenizerError
 from worker.cli.redaction import RedactingFormatter
 from worker.config import ConfigError
 from worker.embedded import EmbeddedServerError
+from worker.local_fleet import LocalFleetError
 
 out = Console()
 err = Console(stderr=True)
@@ -52,6 +53,7 @@ _EXPECTED = (
     EmbeddedServerError,
     FailureError,
     JobsError,
+    LocalFleetError,
     TokenizerError,
 )
 

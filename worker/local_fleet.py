@@ -1,0 +1,67 @@
+"""LocalFleet: a queue on this machine and workers that serve it, without a set-up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from worker.embedded import EmbeddedServer
+from worker.local_workers import LocalWorkers
+
+
+class LocalFleetError(Exception):
+    """Nothing serves the queue any more, and nothing will; the message says what is gone."""
+
+
+class LocalFleet:
+    """`url` is the server's; `workers` tells how many are alive."""
+
+    def __init__(self, server: EmbeddedServer, workers: LocalWorkers) -> None:
+        self.url = server.url
+        self.workers = workers
+        self._server = server
+
+    def check(self) -> None:
+        """Raises LocalFleetError where the server or all workers died and are given up."""
+        if self._server.is_lost:
+            raise LocalFleetError("the embedded server died, and could not be started again")
+        if self.workers.are_all_dead:
+            raise LocalFleetError(
+                "the workers died; `rowmill worker` with the same model tells why, or their log"
+            )
+
+
+@contextlib.contextmanager
+def local_fleet(
+    model: str = "demo",
+    *,
+    workers: int = 1,
+    max_rows: int = 64,
+    queue: str = "rowmill",
+    threads: int | None = None,
+    drain_seconds: float | None = None,
+) -> Iterator[LocalFleet]:
+    """Run an embedded server with temporary data, and so many workers of `queue` on it.
+
+    Both are kept running until the context ends, and end with this process, even if it is killed.
+    It gives the fleet when the server answers; the workers still load their model then.
+    `max_rows` and `threads` are each worker's; without `threads` they share the cores.
+    `drain_seconds`: how long what runs may go on at the end; None is a worker's default. Raises
+    EmbeddedServerError.
+    """
+    with EmbeddedServer() as server:
+        arguments = ["--model", model, "--redis", server.url, "--queue", queue, "--quiet"]
+        arguments += ["--max-rows", str(max_rows)]
+        arguments += ["--threads", str(threads or max(1, _num_cores() // workers))]
+        if drain_seconds is not None:
+            arguments += ["--drain-seconds", str(drain_seconds)]
+        with LocalWorkers(arguments, workers) as local:
+            yield LocalFleet(server, local)
+
+
+def _num_cores() -> int:
+    """That this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
