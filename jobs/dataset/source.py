@@ -63,6 +63,13 @@ class Source:
         """All lines from the first on. Close it, or use it in a `with`."""
         return Lines(self)
 
+    def columns_of(self, number: int) -> tuple[str, ...] | None:
+        """All columns of a Parquet file; None of a JSONL file, whose lines may all differ."""
+        file = self.open(number)
+        columns = file.columns if isinstance(file, ParquetFile) else None
+        file.close()
+        return columns
+
     def open(self, number: int) -> InputFile:
         """Opens the file of that number, from 0."""
         path, name = self.paths[number], self.names[number]

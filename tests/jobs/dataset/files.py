@@ -19,7 +19,9 @@ SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".parquet")
 def write_records(path: Path, records: Records, *, group_rows: int | None = None) -> Path:
     """Writes a file of the kind that its name tells; a Parquet one in groups of `group_rows`."""
     if path.suffix == ".parquet":
-        parquet.write_table(pyarrow.Table.from_pylist(records), path, row_group_size=group_rows)
+        names = dict.fromkeys(name for record in records for name in record)
+        columns = {name: [record.get(name) for record in records] for name in names}
+        parquet.write_table(pyarrow.table(columns), path, row_group_size=group_rows)
     else:
         write_lines(path, [json.dumps(record).encode() for record in records])
     return path
