@@ -222,6 +222,14 @@ class Client:
             if job_ids or left <= self._max_block:
                 return job_ids
 
+    def worker_models(self) -> dict[str, str | None]:
+        """The fingerprint of the model that each worker of the queue serves, by the worker's name.
+
+        As in a row's provenance; None for a model whose weights can't be read. A worker that is
+        killed is named for two more of its leases.
+        """
+        return self._queue.worker_models()
+
     def num_queued(self, tenant: str | None = None) -> int:
         """How many jobs wait for a worker: of a tenant, or of those that are nobody's."""
         if tenant is not None:

@@ -128,6 +128,15 @@ class RqQueue:
             key = Queue.redis_queue_namespace_prefix + queue_of(self._name, tenant)
             return int(self._connection.llen(key))
 
+    def worker_models(self) -> dict[str, str | None]:
+        """What the workers of the queue serve, in one round trip."""
+        with server_errors(self._address), self._connection.pipeline() as pipe:
+            pipe.time()
+            pipe.zrange(f"rowmill:models:{self._name}", 0, -1, withscores=True)
+            (now, _), entries = pipe.execute()
+        pairs = [entry.decode().partition(":")[::2] for entry, end in entries if end > now]
+        return {worker: model or None for worker, model in pairs}
+
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is none."""
         with server_errors(self._address):

@@ -59,7 +59,7 @@ class BatchWorker(RqWorker):
 
     def __init__(self, engine: Engine, connection: redis.Redis, config: WorkerConfig) -> None:
         queues = config.queues
-        super().__init__(connection, queues)
+        super().__init__(connection, queues, engine.provenance.model)
         self._engine = engine
         self._config = config
         self._claims = Claims()
@@ -111,6 +111,7 @@ class BatchWorker(RqWorker):
         self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
         self.set_state(WorkerStatus.IDLE)
+        self._publish()
         self._finalizer.start()
         self._follow_ups.start()
         self._doorbell.start()

@@ -21,14 +21,19 @@ log = logging.getLogger("rowmill.worker")
 
 
 class RqWorker(BaseWorker):
-    """`stops` holds the IDs of jobs that RQ's command channel tells to stop."""
+    """`stops` holds the IDs of jobs that RQ's command channel tells to stop.
 
-    def __init__(self, connection: redis.Redis, queues: Sequence[str]) -> None:
+    `model`: the fingerprint of what it serves, which its record tells, and producers are told.
+    """
+
+    def __init__(self, connection: redis.Redis, queues: Sequence[str], model: str | None) -> None:
         super().__init__(
             list(queues), connection=connection, serializer=MsgpackSerializer, worker_ttl=60
         )
         self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._model = model or ""
         self._write_state = script(connection, "state")
+        self._write_model = script(connection, "model")
 
     def publish(self, figures: Mapping[str, int], *, ttl: int) -> None:
         """Keep the record alive for so many seconds, with figures beside RQ's own fields.
@@ -40,9 +45,22 @@ class RqWorker(BaseWorker):
             self.heartbeat(timeout=ttl, pipeline=pipe)
             pipe.hset(self.key, mapping=fields)
             self._write_state(self.name, client=pipe)  # the ledger keeps it, where there is one
+            self._write_model(self.name, self._model, ttl, *self.queue_names(), client=pipe)
             pipe.sadd(self.redis_workers_keys, self.key)
             for name in self.queue_names():
                 pipe.sadd(f"rq:workers:{name}", self.key)
+            pipe.execute()
+
+    def serialize(self) -> dict[str, Any]:
+        """The fields of the record, from the worker's birth on."""
+        return {**super().serialize(), "model": self._model}
+
+    def register_death(self) -> None:
+        """Sign off. Raises redis.RedisError where the server can't be reached or refuses."""
+        super().register_death()  # type: ignore[no-untyped-call]
+        with self.connection.pipeline() as pipe:
+            for name in self.queue_names():
+                pipe.zrem(f"rowmill:models:{name}", f"{self.name}:{self._model}")
             pipe.execute()
 
     def _set_connection(self, connection: redis.Redis) -> redis.Redis:

@@ -5,6 +5,7 @@
 --   rowmill:bell:<queue>        rung when a tenant's job arrives, as workers can wait on a list only
 --   rowmill:replies:<name>      IDs of jobs that ended, for who asked for it
 --   rowmill:follow-ups:<queue>  jobs that ended and of which RQ has more to do
+--   rowmill:models:<queue>      <worker>:<fingerprint of its model>, scored by when that ends
 
 local function clock()
   local time = redis.call('TIME')

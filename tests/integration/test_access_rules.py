@@ -95,6 +95,9 @@ def test_with_their_rules_producer_worker_and_operator_do_all_that_they_do(
     worker.wait_until_ready()
     for job, job_id in zip(jobs, job_ids, strict=True):
         assert producer.result(job_id, timeout=60).rows == expected(job).rows
+    provenance = expected(jobs[0]).provenance
+    assert provenance is not None
+    assert [*producer.worker_models().values()] == [provenance.model]
     bad = producer.submit(prompt_tokens=[10**6])
     until(lambda: producer.status(bad) is JobStatus.FAILED, what="a bad job to fail")
 
@@ -183,6 +186,8 @@ FOR_PRODUCERS = [
     "ZRANGE rq:finished:rowmill2 0 -1",
     "PUBLISH rq:pubsub:a b",
     "SUBSCRIBE rq:pubsub:a",
+    "ZADD rowmill:models:rowmill 1 a",
+    "ZRANGE rowmill:models:other 0 -1",
     "CLIENT INFO",
 ]
 DENIED = [("producer", words) for words in FOR_ALL + FOR_PRODUCERS]

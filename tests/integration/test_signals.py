@@ -30,6 +30,9 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(
 ) -> None:
     worker = start_worker("--max-rows", "4").process
     (record,) = connection.smembers(f"rq:workers:{queue}")
+    until(client.worker_models, what="its model")
+    model = connection.hget(record, "model").decode()
+    assert client.worker_models() == {record.decode().removeprefix("rq:worker:"): model}
     jobs = long_jobs(3)  # each has more rows than there is room for
     running, *waiting = client.submit_many(jobs)
     until(lambda: client.status(running) is JobStatus.RUNNING, what="the job to run")
@@ -42,6 +45,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(
     assert queued_jobs(queue, connection) == waiting
     assert not connection.sismember("rq:workers", record)
     assert not connection.exists(f"rq:workers:{queue}", record + b":executions")
+    assert client.worker_models() == {}
 
 
 def test_a_second_sigterm_puts_what_runs_back_at_the_head_of_the_queue_in_order(

@@ -22,7 +22,7 @@ class FreeEngine:
         self.seconds = 0.0
         self._waiting: dict[str, Request] = {}
         self._row = RowResult(TOKENS, MASKS, "length")
-        self._provenance = Provenance(**PROVENANCE)
+        self.provenance = Provenance(**PROVENANCE)
 
     @property
     def has_work(self) -> bool:
@@ -47,7 +47,7 @@ class FreeEngine:
         self.stats.steps += 1
         self.stats.tokens += NUM_TOKENS * self.num_running_rows
         results = [
-            RequestResult(request.id, [self._row] * request.num_samples, None, self._provenance)
+            RequestResult(request.id, [self._row] * request.num_samples, None, self.provenance)
             for request in self._waiting.values()
         ]
         self._waiting.clear()

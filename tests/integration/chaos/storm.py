@@ -23,8 +23,8 @@ from tests.waiting import until
 _TURN_SECONDS = 0.05
 _LOOK_EVERY = 0.25
 _STALLED = 60.0
-_KEPT_BY_A_FLEET = ("rq:queues", "rq:worker", "rowmill:caretaker:")
-"""The list of queues, the workers' records, and whose turn it is to look after a queue."""
+_KEPT_BY_A_FLEET = ("rq:queues", "rq:worker", "rowmill:caretaker:", "rowmill:models:")
+"""The list of queues, the workers' records and models, and whose turn it is to look after them."""
 
 
 class Storm:
