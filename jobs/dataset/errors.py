@@ -1,8 +1,13 @@
 """Everything that `jobs.dataset` raises on purpose.
 
 DatasetError (JobsError)
-├── InputFileError      an input file stops the run
-└── LineError           a line gives no input; the reader makes a BadLine of it
+├── InputFileError (ValueError)      an input file stops the run
+├── LineError                        a line gives no input; the reader makes a BadLine of it
+├── FolderError (ValueError)         a folder is not a run's, or is in use
+├── ConfigDiffersError (ValueError)  the folder holds another run
+├── StorageError                     a file of the folder can't be read or written
+├── ModelDiffersError                workers serve another model than that of the rows there
+└── TooManyFailuresError             more inputs failed than the run was to bear
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ class DatasetError(JobsError):
     """The base of all errors of this package."""
 
 
-class InputFileError(DatasetError):
+class InputFileError(DatasetError, ValueError):
     """An input file stops the run. `location` names the file and, where it is one's, the line."""
 
     def __init__(self, location: str, reason: str) -> None:
@@ -35,3 +40,71 @@ class LineError(DatasetError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class FolderError(DatasetError, ValueError):
+    """A folder, or what is in it, is not what a run can go on with. It is left as it is."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class StorageError(DatasetError):
+    """The system does not let a file of the folder be read or written, as on a full disk."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} can't be read or written: {self.reason}"
+
+
+class ConfigDiffersError(DatasetError, ValueError):
+    """The folder holds another run; `differences` has a line for all that is not the same."""
+
+    def __init__(self, path: str, differences: tuple[str, ...]) -> None:
+        super().__init__(path, differences)
+        self.path = path
+        self.differences = differences
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  {difference}" for difference in self.differences)
+        return (
+            f"{self.path} holds another run, which is left as it is:{lines}\n"
+            "take another folder, --extend for more samples, or --overwrite to delete that run"
+        )
+
+
+class ModelDiffersError(DatasetError):
+    """Rows would be of another model than those of the folder; both by fingerprint."""
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(path, expected, found)
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} holds rows of the model with the fingerprint {self.expected}, and a "
+            f"worker of the queue serves the one with {self.found}: no more rows were taken"
+        )
+
+
+class TooManyFailuresError(DatasetError):
+    """`num_failed` of the `num_inputs` inputs that are done have failed."""
+
+    def __init__(self, num_failed: int, num_inputs: int) -> None:
+        super().__init__(num_failed, num_inputs)
+        self.num_failed = num_failed
+        self.num_inputs = num_inputs
+
+    def __str__(self) -> str:
+        return f"{self.num_failed} of {self.num_inputs} inputs failed: the run was stopped"

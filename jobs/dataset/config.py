@@ -1,0 +1,82 @@
+"""SamplingConfig: all that decides which rows a run makes, and how its files look."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jobs.dataset.inputs import ID_COLUMN
+from jobs.dataset.part import Columns
+from jobs.dataset.selection import Selection, Shard
+from jobs.errors import InvalidJobError, brief
+from jobs.generate_job import GenerateJob
+
+_PARAMETERS = (
+    "num_samples",
+    "max_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+)
+
+
+class SamplingConfig(BaseModel):
+    """The same configuration, files and model give the same bytes.
+
+    The first fields are those of a GenerateJob, for inputs that do not say otherwise. `seed`: of
+    the run, from which each input's is derived. `prompt_column`: where a line's prompt is; None:
+    in the one of prompt_tokens, prompt and messages that it has. `chat`: a text is the user's
+    message to an assistant. `limit`, `shard` ("i/n"): which inputs. `inputs_per_part`: the range
+    of inputs that a part holds. `logprobs`, `text`, `prompts`: optional columns of the parts.
+
+    Raises InvalidJobError for a bad value.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    num_samples: int = 1
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int = Field(default=0, ge=0, le=2**64 - 1)
+    prompt_column: str | None = Field(default=None, min_length=1)
+    id_column: str = Field(default=ID_COLUMN, min_length=1)
+    chat: bool = False
+    limit: int | None = Field(default=None, ge=1)
+    shard: str | None = None
+    inputs_per_part: int = Field(default=1000, ge=1, le=10**6)
+    logprobs: bool = False
+    text: bool = False
+    prompts: bool = False
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> Self:
+        try:
+            config = cls(**fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(map(str, first["loc"])) or "configuration"
+            raise InvalidJobError(name, brief(first["input"]), first["msg"]) from error
+        GenerateJob(prompt_tokens=(0,), **config.parameters)
+        if config.shard is None:
+            return config
+        return config.model_copy(update={"shard": str(Shard.parse(config.shard))})
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Fields of a GenerateJob for inputs that do not say otherwise."""
+        its = {name: getattr(self, name) for name in _PARAMETERS}
+        return its | ({"logprobs": True} if self.logprobs else {})
+
+    @property
+    def selection(self) -> Selection:
+        shard = None if self.shard is None else Shard.parse(self.shard)
+        return Selection(limit=self.limit, shard=shard)
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(logprobs=self.logprobs, text=self.text, prompts=self.prompts)
