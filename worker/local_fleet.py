@@ -41,18 +41,21 @@ def local_fleet(
     queue: str = "rowmill",
     threads: int | None = None,
     drain_seconds: float | None = None,
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> Iterator[LocalFleet]:
     """Run an embedded server with temporary data, and so many workers of `queue` on it.
 
     Both are kept running until the context ends, and end with this process, even if it is killed.
     It gives the fleet when the server answers; the workers still load their model then.
-    `max_rows` and `threads` are each worker's; without `threads` they share the cores.
-    `drain_seconds`: how long what runs may go on at the end; None is a worker's default. Raises
-    EmbeddedServerError.
+    `max_rows`, `device`, `dtype` and `threads` are each worker's; without `threads` they share the
+    cores. `drain_seconds`: how long what runs may go on at the end; None is a worker's default.
+    Raises EmbeddedServerError.
     """
     with EmbeddedServer() as server:
         arguments = ["--model", model, "--redis", server.url, "--queue", queue, "--quiet"]
-        arguments += ["--max-rows", str(max_rows)]
+        arguments += ["--max-rows", str(max_rows), "--device", device]
+        arguments += [] if dtype is None else ["--dtype", dtype]
         arguments += ["--threads", str(threads or max(1, _num_cores() // workers))]
         if drain_seconds is not None:
             arguments += ["--drain-seconds", str(drain_seconds)]

