@@ -20,20 +20,23 @@ Outcome = SampledRows | JobsError
 
 _RESULTS_AT_ONCE = 32
 """Rows take much more memory once they are read than where they lie."""
-_SECONDS_BETWEEN_LOOKS = 15.0
 
 
 class Flow:
     """`reply_list`: of this run alone."""
 
-    def __init__(self, client: Client, reply_list: str) -> None:
+    def __init__(
+        self, client: Client, reply_list: str, *, seconds_between_looks: float = 15.0
+    ) -> None:
         self._client = client
         self._reply_list = reply_list
         self._jobs: dict[str, bytes] = {}
         """Packed: a prompt's tuple of integers takes many times as much memory."""
-        self._unsure: set[str] = set()
-        """Jobs of which we don't know whether the server has them, or told us of their end."""
-        self._next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        self._unsure: dict[str, None] = {}
+        """Jobs of which we don't know whether the server has them, or told us of their end; in the
+        order in which they are looked at."""
+        self._seconds_between_looks = seconds_between_looks
+        self._next_look = time.monotonic() + seconds_between_looks
 
     def __len__(self) -> int:
         """How many jobs are on the way."""
@@ -57,10 +60,10 @@ class Flow:
         if not self._jobs:
             return
         if time.monotonic() >= self._next_look:
-            self._unsure |= self._jobs.keys()
-            self._next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+            self._unsure |= dict.fromkeys(self._jobs)
+            self._next_look = time.monotonic() + self._seconds_between_looks
         replied = self._client.replies(self._reply_list, 0.0 if self._unsure else seconds)
-        self._unsure |= self._jobs.keys() & set(replied)
+        self._unsure |= dict.fromkeys(job_id for job_id in replied if job_id in self._jobs)
         unsure = list(self._unsure)
         for start in range(0, len(unsure), _RESULTS_AT_ONCE):
             yield from self._look(unsure[start : start + _RESULTS_AT_ONCE])
@@ -70,10 +73,15 @@ class Flow:
         if job_ids:
             self._client.delete(job_ids)
 
+    def finish(self) -> None:
+        """Takes from the server what nobody will ask for, once no job is on the way."""
+        while self._client.replies(self._reply_list, 0.0):
+            pass
+
     def _look(self, job_ids: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         lost: list[str] = []
         for job_id, outcome in self._client.results(job_ids, 0):
-            self._unsure.discard(job_id)
+            self._unsure.pop(job_id, None)
             if isinstance(outcome, JobNotFoundError):
                 lost.append(job_id)
             elif not isinstance(outcome, ResultTimeoutError):
@@ -88,10 +96,12 @@ class Flow:
 
     def _send(self, jobs: Sequence[tuple[str, GenerateJob]]) -> None:
         job_ids = [job_id for job_id, _ in jobs]
-        self._unsure.update(job_ids)
+        self._unsure |= dict.fromkeys(job_ids)
+        there: set[str] = set()
         try:
             self._client.submit_many([job for _, job in jobs], job_ids=job_ids)
         except JobExistsError as error:
-            self._unsure.difference_update(set(job_ids) - set(error.job_ids))
-        else:
-            self._unsure.difference_update(job_ids)
+            there.update(error.job_ids)
+        for job_id in job_ids:
+            if job_id not in there:
+                del self._unsure[job_id]

@@ -28,7 +28,7 @@ _OWN = ".rowmill"
 _MANIFEST = "manifest.json"
 _FAILURES = "failures.jsonl"
 _STATS = "stats.json"
-_NUMBER = re.compile(r"part-(\d{6,})")
+_PART = re.compile(r"part-(\d{6,})(.*)\.(parquet|journal)")
 
 
 class OutFolder:
@@ -78,7 +78,7 @@ class OutFolder:
         for name in (_MANIFEST, _FAILURES, _STATS):
             (self.path / name).unlink(missing_ok=True)
         for file in (*self.path.glob("part-*.parquet"), *self._own.glob("*.journal")):
-            if _NUMBER.match(file.name):
+            if _PART.fullmatch(file.name):
                 file.unlink()
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -95,10 +95,10 @@ class OutFolder:
         return self._own / f"{name}.tmp"
 
     def part_numbers(self) -> list[int]:
-        return sorted(_numbers(self.path.glob(f"part-*{self._suffix}.parquet")))
+        return _numbers(self.path.glob("part-*.parquet"), self._suffix)
 
     def journal_numbers(self) -> list[int]:
-        return sorted(_numbers(self._own.glob("part-*.journal")))
+        return _numbers(self._own.glob("part-*.journal"), "")
 
     def failures(self) -> FailuresFile:
         return FailuresFile(self.path / _FAILURES, self.temporary(_FAILURES))
@@ -120,7 +120,6 @@ class OutFolder:
         put_in_place(temporary, self.path / name)
 
 
-def _numbers(files: Iterable[Path]) -> Iterator[int]:
-    for file in files:
-        if match := _NUMBER.match(file.name):
-            yield int(match[1])
+def _numbers(files: Iterable[Path], suffix: str) -> list[int]:
+    matches = (_PART.fullmatch(file.name) for file in files)
+    return sorted(int(match[1]) for match in matches if match and match[2] == suffix)

@@ -30,7 +30,7 @@ from jobs.dataset.survey import Survey, survey
 from jobs.dataset.tolerance import Tolerance
 from jobs.errors import InvalidJobError, JobsError, brief
 from jobs.provenance import Provenance
-from vocab import load_tokenizer, tokenizer_fingerprint
+from vocab import Tokenizer, load_tokenizer, tokenizer_fingerprint
 from vocab.display import display
 
 IN_FLIGHT = 1000
@@ -71,8 +71,8 @@ class SamplingRun:
     ) -> None:
         self.config = SamplingConfig.parse(fields)
         self.tokenizer = None if model is None else load_tokenizer(model)
-        if self.config.text and self.tokenizer is None:
-            raise InvalidJobError("text", "text without a tokenizer", "used with a model")
+        if self.config.text:
+            _check_displays(self.tokenizer)
         self._extends, self._retries, self._overwrites = extend, retry_failures, overwrite
         paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
         self._reader = InputReader(
@@ -259,3 +259,14 @@ class SamplingRun:
         except OSError as error:
             path = error.filename or self._folder.path
             raise StorageError(str(path), error.strerror or str(error)) from error
+
+
+def _check_displays(tokenizer: Tokenizer | None) -> None:
+    """Raises InvalidJobError where rows could not be shown as text."""
+    if tokenizer is None:
+        raise InvalidJobError("text", "text without a tokenizer", "used with a model")
+    try:
+        display((), tokenizer)
+    except KeyError as error:
+        reason = f"text of a tokenizer without {error}"
+        raise InvalidJobError("text", reason, "used with one that has nanochat's tokens") from error

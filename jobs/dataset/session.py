@@ -101,6 +101,8 @@ class Session:
             self._store()
             self._tolerance.check(self._progress.num_failed, self._num_new)
         self._store()
+        with self._patience:
+            self._flow.finish()
         self._tolerance.check(self._progress.num_failed, self._num_new, is_end=True)
 
     def _count_workers(self) -> None:
@@ -146,7 +148,7 @@ class Session:
 
     def _send(self, wanted: MissingRows) -> tuple[str, GenerateJob]:
         job_id = f"{self._job_prefix}-{wanted.input.index}"
-        prompt = array("i", wanted.job.prompt_tokens).tobytes() if self._keeps_prompts else None
+        prompt = array("I", wanted.job.prompt_tokens).tobytes() if self._keeps_prompts else None
         self._sent[job_id] = _Sent(
             index=wanted.input.index,
             id=wanted.input.id,
