@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 from jobs.dataset.errors import InputFileError, LineError
 from jobs.dataset.inputs import ID_COLUMN, BadLine, Input
 from jobs.dataset.source import Line
@@ -61,11 +64,15 @@ class Probe:
             raise InputFileError(self._name, f"{among}; it has {self._shown_columns(line)}")
 
     def _shown_columns(self, line: Line) -> str:
-        columns = self._columns
-        if columns is None:
-            try:
-                columns = tuple(line.record())
-            except LineError:
-                columns = ()
-        shown = [column[:80] for column in columns[:_SHOWN_COLUMNS]]
-        return f"the columns {', '.join(shown)}" if shown else "no columns"
+        if self._columns is not None:
+            return shown_columns(self._columns)
+        try:
+            return shown_columns(line.record())
+        except LineError:
+            return shown_columns(())
+
+
+def shown_columns(columns: Iterable[str]) -> str:
+    """For people, and not too many of them."""
+    shown = [column[:80] for column in islice(columns, _SHOWN_COLUMNS)]
+    return f"the columns {', '.join(shown)}" if shown else "no columns"

@@ -10,7 +10,7 @@ from pathlib import Path
 from jobs.dataset.errors import InputFileError, LineError
 from jobs.dataset.file_facts import FileFacts, read_facts
 from jobs.dataset.inputs import BadLine, Input, InputReader
-from jobs.dataset.probe import Probe
+from jobs.dataset.probe import Probe, shown_columns
 from jobs.dataset.seen_ids import SeenIds
 from jobs.dataset.source import Line, Source
 
@@ -137,7 +137,7 @@ def _check_columns(source: Source, reader: InputReader) -> None:
         try:
             reader.check_columns(columns)
         except LineError as error:
-            raise InputFileError(name, f"{error}; it has {', '.join(columns)}") from error
+            raise InputFileError(name, f"{error}; it has {shown_columns(columns)}") from error
 
 
 def _facts(source: Source, report: Progress) -> tuple[FileFacts, ...]:
