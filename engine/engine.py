@@ -18,13 +18,13 @@ from engine.kv_budget import KVBudget
 from engine.limits import allowed_new_tokens, check_vocabulary
 from engine.memory import default_budget
 from engine.models.packed import ModelShape, is_packed
+from engine.next_tokens import append_tokens
 from engine.packed_runner import PackedRunner
 from engine.probe import Verdict, probe
 from engine.provenance import Provenance
 from engine.recovery import Recovery
 from engine.request import Request, RequestResult, SamplingParams
 from engine.runner import Chunk, Runner
-from engine.sampler import sample
 from engine.scheduler import Scheduler
 from engine.state import RequestState, RowState
 from engine.stats import EngineStats
@@ -154,7 +154,7 @@ class Engine:
         self._keep_prompt_logits(chunks, prompt_logits_NV)
         started = self._scheduler.start_rows()
         rows = running + started
-        self._append_tokens(rows, _with_first_logits(logits_RV, started))
+        append_tokens(rows, _with_first_logits(logits_RV, started))
         self.stats.steps += bool(rows)
         self.stats.tokens += len(rows)
         return self._scheduler.retire()
@@ -234,15 +234,6 @@ class Engine:
         for request, logits_V in zip(ends, prompt_logits_NV, strict=True):
             request.prompt_logits_V = logits_V.clone()
         self.stats.prompt_tokens += sum(chunk.end - chunk.start for chunk in chunks)
-
-    def _append_tokens(self, rows: list[RowState], logits_RV: Tensor) -> None:
-        """Every row takes its next token."""
-        if not rows:
-            return
-        params = [row.request.params for row in rows]
-        tokens = sample(logits_RV, params, [row.uniform() for row in rows])
-        for row, token in zip(rows, tokens, strict=True):
-            row.append(token)
 
     def _results(self, done: list[RequestState]) -> list[RequestResult]:
         """Of requests that leave; those of streams are read there."""

@@ -56,6 +56,8 @@ class SamplingParams:
     top_p: float | None = None
     min_p: float | None = None
     seed: int = 0
+    logprobs: bool = False
+    """Whether rows come with the model's own log-probabilities of their tokens."""
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
@@ -70,6 +72,8 @@ class SamplingParams:
         if self.min_p is not None:
             check_number("min_p", self.min_p, 0.0, 1.0)
         check_integer("seed", self.seed, 0, _MAX_SEED)
+        if type(self.logprobs) is not bool:
+            raise RequestError("logprobs", f"must be true or false, not {shown(self.logprobs)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,9 @@ class RowResult:
     finish_reason: FinishReason
     """`stop`: the row sampled a token that ends it; `length`: it reached max_tokens; `error`: the
     model's logits were not finite, and the tokens end there."""
+    logprobs: list[float] | None = None
+    """Per token, forced ones included, the logarithm of the probability that the model itself gave
+    it, as docs/sampler.md defines it; None unless the request asked for them. Exact in float32."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

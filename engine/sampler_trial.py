@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from engine.logprobs import token_logprobs
 from engine.request import SamplingParams
 from engine.sampler import sample
 from engine.trial import Trial
@@ -25,7 +26,8 @@ _KINDS = (
 
 
 def sampler_trial(vocab_size: int | None, device: torch.device) -> Trial:
-    """Rows of all kinds, at random numbers where one bit decides between two tokens."""
+    """Rows of all kinds, at random numbers where one bit decides between two tokens; and how likely
+    the model itself held these."""
     generator = torch.Generator().manual_seed(3)
     logits_RV = torch.randn(_NUM_ROWS, vocab_size or _ANY_SIZE, generator=generator)
     logits_RV = logits_RV.mul_(3).to(device)
@@ -37,7 +39,9 @@ def sampler_trial(vocab_size: int | None, device: torch.device) -> Trial:
         tokens = sample(
             its_logits_RV, [params[row] for row in rows], [uniforms[row] for row in rows]
         )
-        return torch.tensor([-1 if token is None else token for token in tokens])
+        drawn = [-1 if token is None else token for token in tokens]
+        logprobs = token_logprobs(its_logits_RV, [max(token, 0) for token in drawn])
+        return torch.tensor([drawn, logprobs], dtype=torch.float64).T
 
     inputs = (logits_RV, torch.arange(_NUM_ROWS))
     return Trial(name="the sampler", run=run, inputs=inputs, sizes=_SIZES, is_tiled=False)

@@ -108,6 +108,7 @@ class RowState:
         "_uniforms",
         "finish_reason",
         "index",
+        "logprobs",
         "masks",
         "request",
         "tokens",
@@ -120,6 +121,8 @@ class RowState:
         self.index = index
         self.tokens: list[int] = []
         self.masks: list[int] = []
+        self.logprobs: list[float] | None = [] if request.params.logprobs else None
+        """One per token; None where they were not asked for."""
         self.finish_reason: FinishReason | None = None
         self._uniforms = UniformStream(request.params.seed, index)
         self._tool_call = None if tool is None else ToolCall(tool)
@@ -140,18 +143,27 @@ class RowState:
         """The random number of the position that is to be sampled next."""
         return self._uniforms(len(self.tokens))
 
-    def append(self, sampled: int | None) -> None:
+    def next_token(self, sampled: int) -> int:
+        """The token that `append` will take: a forced one where the tool owes it."""
+        return self._forced[0] if self._forced else sampled
+
+    def append(self, sampled: int | None, logprob: float | None = None) -> None:
         """Take the next token: a forced one where the tool owes it, else the sampled one.
 
-        None ends the row: its logits were no basis for a token.
+        None ends the row: its logits were no basis for a token. `logprob` is that of the token that
+        is taken, for a row that keeps them.
         """
         if sampled is None:
             self.finish_reason = "error"
             return
-        is_forced = bool(self._forced)
-        token = self._forced.popleft() if is_forced else sampled
+        token = self.next_token(sampled)
+        self.masks.append(0 if self._forced else 1)
+        if self._forced:
+            self._forced.popleft()
         self.tokens.append(token)
-        self.masks.append(0 if is_forced else 1)
+        if self.logprobs is not None:
+            assert logprob is not None, "a row that keeps log-probabilities got none"
+            self.logprobs.append(logprob)
         if token in self._terminal:
             self.finish_reason = "stop"
         elif len(self.tokens) >= self.request.max_new_tokens:
@@ -161,4 +173,4 @@ class RowState:
 
     def result(self) -> RowResult:
         assert self.finish_reason is not None, "the result of a row that still runs"
-        return RowResult(self.tokens, self.masks, self.finish_reason)
+        return RowResult(self.tokens, self.masks, self.finish_reason, self.logprobs)

@@ -55,7 +55,9 @@ class GenerateJob(BaseModel):
     gives the same row in whichever job it is asked for: rows 8 to 15 extend a job of eight rows to
     one of 16.
 
-    The last three fields change no token. `deadline_seconds`: the job fails unless it is done so
+    With `logprobs` every row tells how likely the model itself held each of its tokens.
+
+    The last four fields change no token. `deadline_seconds`: the job fails unless it is done so
     many seconds after it was pushed. `tenant`: whose it is; a worker takes the tenants of a queue
     by turns. `reply_to`: the list on which the job's ID is put when it has ended; see
     `Client.replies`.
@@ -91,6 +93,7 @@ class GenerateJob(BaseModel):
     seed: int = Field(
         default=0, ge=0, le=UINT64_MAX, description="an integer from 0 to 18446744073709551615"
     )
+    logprobs: bool = Field(default=False, description="true or false")
     deadline_seconds: float | None = Field(
         default=None,
         gt=0,

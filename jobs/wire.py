@@ -14,7 +14,8 @@ arrays, maps with string keys, and two extension types; containers are nested at
       ordinary array. Readers must also take an ordinary array of integers.
   Extension 2, the rows of a job: a msgpack array of five, the columns tokens (extension 1),
       lengths (extension 1), masks (byte string) and reasons (extension 1), and the provenance (a
-      map, or nil). `packed_rows.py` says what is in them.
+      map, or nil); or of six, with the column logprobs (byte string) behind them. `packed_rows.py`
+      says what is in them.
 
 What RQ puts in a payload: a job's `data` field is zlib around one whose body is the array
 [function name, nil, arguments, keyword arguments]; a result's `return_value` is base64 around one
@@ -144,8 +145,9 @@ def _write_sequence(items: "list[Any] | tuple[Any, ...] | array[Any]", depth: in
 
 
 def _write_rows(result: SampledRows) -> msgpack.ExtType:
-    tokens, lengths, masks, reasons, provenance = to_columns(result)
+    tokens, lengths, masks, reasons, provenance, logprobs = to_columns(result)
     columns = [_integers(tokens), _integers(lengths), masks, _integers(reasons), provenance]
+    columns += [] if logprobs is None else [logprobs]
     return msgpack.ExtType(ROWS, _packed(columns))
 
 

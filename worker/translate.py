@@ -58,6 +58,7 @@ def to_request(job: GenerateJob, request_id: str) -> Request:
         top_p=job.top_p,
         min_p=job.min_p,
         seed=job.seed,
+        logprobs=job.logprobs,
     )
     return Request(
         id=request_id,
@@ -96,7 +97,12 @@ def to_rows(result: RequestResult) -> SampledRows:
 
 def _row(row: RowResult) -> Row:
     assert row.finish_reason != "error", "rows with an error are no result"
-    return Row(tokens=tuple(row.tokens), masks=tuple(row.masks), finish_reason=row.finish_reason)
+    return Row(
+        tokens=tuple(row.tokens),
+        masks=tuple(row.masks),
+        finish_reason=row.finish_reason,
+        logprobs=None if row.logprobs is None else tuple(row.logprobs),
+    )
 
 
 def _provenance(provenance: engine.Provenance) -> Provenance:

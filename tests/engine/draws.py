@@ -110,6 +110,7 @@ questions = st.builds(
         top_p=st.none() | st.floats(0.05, 1.0),
         min_p=st.none() | st.floats(0.0, 0.3),
         seed=st.integers(0, 2) | st.just(2**64 - 1),
+        logprobs=st.booleans(),
     ),
 )
 

@@ -298,6 +298,7 @@ BAD_PARAMS: list[tuple[str, Any]] = [
     *(("max_tokens", value) for value in (0, -1, 1.0, True, "4", 2**40, 10**5000)),
     *(("temperature", v) for v in (-0.1, math.nan, math.inf, -math.inf, "1", None, True, 10**400)),
     *(("top_k", value) for value in (0, -1, 1.5, True, "4", 10**5000)),
+    *(("logprobs", value) for value in (0, 1, None, "yes")),
     *(("top_p", value) for value in (0, 0.0, -0.5, 1.5, math.nan, "1", True)),
     *(("min_p", value) for value in (-0.1, 1.1, math.nan, math.inf, "0", False)),
     *(("seed", value) for value in (-1, 2**64, 1.0, True, "1", None, 10**5000)),

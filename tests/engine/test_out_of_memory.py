@@ -29,7 +29,7 @@ TOKENIZER = SmallTokenizer()
 
 MIX = [
     request("one row", prompt_of(20, 1), max_tokens=9, seed=1),
-    request("more rows than run at once", prompt_of(70, 2), 7, max_tokens=6, seed=2),
+    request("more rows than run at once", prompt_of(70, 2), 7, max_tokens=6, seed=2, logprobs=True),
     request("greedy", prompt_of(5, 3), 2, max_tokens=12, temperature=0.0),
     request("one token", prompt_of(33, 4), 3, max_tokens=1, seed=4),
 ]
@@ -114,7 +114,10 @@ def test_at_whatever_call_memory_runs_out_nothing_changes(scarce: Scarce) -> Non
         st.builds(
             lambda length, num_samples, first_row, max_tokens, seed: dataclasses.replace(
                 request(
-                    "a", prompt_of(length, seed), num_samples, max_tokens=max_tokens, seed=seed
+                    *("a", prompt_of(length, seed), num_samples),
+                    max_tokens=max_tokens,
+                    seed=seed,
+                    logprobs=seed > 1,
                 ),
                 first_row=first_row,
             ),

@@ -92,7 +92,10 @@ def test_random_rows_end_early_and_call_the_tool() -> None:
 def test_a_large_vocabulary_changes_nothing(vocab_size: int) -> None:
     """Large enough for torch to split elementwise work among threads."""
     model = random_model(2, 2, 8, 1, vocab_size, is_chaotic=True)
-    mix = [request(str(n), prompt_of(9 * n + 1, n), n, max_tokens=6) for n in range(1, 9)]
+    mix = [
+        request(str(n), prompt_of(9 * n + 1, n), n, max_tokens=6, logprobs=n % 3 > 0)
+        for n in range(1, 9)
+    ]
     mix += [request("top", [1], 4, max_tokens=6, top_p=0.9), request("greedy", [2], temperature=0)]
     expected = all_alone(model, mix)
     for max_rows in (16, 64):

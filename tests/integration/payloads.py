@@ -23,6 +23,7 @@ FIELDS: dict[str, Any] = {
     "top_p": 0.9,
     "min_p": 0.01,
     "seed": 2**40 + 5,
+    "logprobs": True,
 }
 OPENING = b"\x82\xa1v\x01\xa4body"
 """Of an envelope: the body follows."""

@@ -36,6 +36,7 @@ def test_rows_are_those_of_the_engine_alone_whatever_shares_the_batch(
         question(num_samples=4, seed=7),  # long enough for the calculator
         question(num_samples=2, seed=7),
         question(num_samples=2, first_row=2, seed=7),
+        question(num_samples=2, seed=7, logprobs=True),
     ]
 
     job_ids = client.submit_many([*jobs, *reversed(jobs)])
@@ -43,7 +44,9 @@ def test_rows_are_those_of_the_engine_alone_whatever_shares_the_batch(
     outcomes = dict(client.results(job_ids, timeout=60))
     alone = [expected(job) for job in jobs]
     assert [outcomes[job_id] for job_id in job_ids] == [*alone, *reversed(alone)]
-    four, two, rest = alone[-3:]
+    four, two, rest, telling = alone[-4:]
+    silent = [row.model_copy(update={"logprobs": None}) for row in telling.rows]
+    assert all(row.logprobs for row in telling.rows) and tuple(silent) == two.rows
     assert four.rows == two.rows + rest.rows, "two more are added to the two that were there"
     assert 0 in four.rows[0].masks, "the calculator's output is forced"
     assert {row.finish_reason for rows in alone for row in rows.rows} == {"stop", "length"}

@@ -45,6 +45,9 @@ BAD = [
     ("top_p", 1.1),
     ("min_p", -0.1),
     ("min_p", 1.1),
+    ("logprobs", 1),
+    ("logprobs", None),
+    ("logprobs", "yes"),
     ("seed", -1),
     ("seed", 2**64),
     ("seed", 1.0),
@@ -140,6 +143,23 @@ def test_rows_have_a_mask_for_every_token() -> None:
 def test_a_mask_is_0_or_1(mask: int) -> None:
     with pytest.raises(ValidationError):
         Row(tokens=(1,), masks=(mask,), finish_reason="stop")
+
+
+@pytest.mark.parametrize(
+    "logprobs", [(), (-1.0, -2.0), (0.5,), (float("-inf"),), (float("nan"),), (-0.1,), (-1e300,)]
+)
+def test_a_logprob_is_a_finite_float32_of_at_most_0_for_every_token(logprobs: Any) -> None:
+    Row(tokens=(1,), masks=(1,), finish_reason="stop", logprobs=(-0.125,))
+    with pytest.raises(ValidationError, match="logprob"):
+        Row(tokens=(1,), masks=(1,), finish_reason="stop", logprobs=logprobs)
+
+
+def test_all_rows_of_a_job_have_logprobs_or_none_has() -> None:
+    rows = [
+        Row(tokens=(1,), masks=(1,), finish_reason="stop", logprobs=its) for its in (None, (-1.0,))
+    ]
+    with pytest.raises(ValidationError, match="rows with logprobs beside rows without"):
+        SampledRows(rows=tuple(rows))
 
 
 def test_rows_keep_their_order() -> None:

@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import math
 import pickle
+import struct
 import sys
 import tracemalloc
 from array import array
@@ -27,12 +29,19 @@ values = st.recursive(
 )
 
 
+logprobs = st.floats(max_value=0, width=32, allow_nan=False, allow_infinity=False)
+
+
 @st.composite
-def rows(draw: st.DrawFn) -> Row:
+def rows(draw: st.DrawFn, *, have_logprobs: bool) -> Row:
     tokens = draw(st.lists(st.integers(0, 2 ** draw(st.sampled_from([8, 16, 32])) - 1)))
     masks = draw(st.lists(st.integers(0, 1), min_size=len(tokens), max_size=len(tokens)))
     reason = draw(st.sampled_from(["stop", "length"]))
-    return Row.model_validate({"tokens": tokens, "masks": masks, "finish_reason": reason})
+    fields = {"tokens": tokens, "masks": masks, "finish_reason": reason}
+    if have_logprobs:
+        size = len(tokens)
+        fields["logprobs"] = draw(st.lists(logprobs, min_size=size, max_size=size))
+    return Row.model_validate(fields)
 
 
 texts = st.text(min_size=1, max_size=256)
@@ -49,7 +58,9 @@ provenances = st.builds(
 )
 results = st.builds(
     SampledRows,
-    rows=st.lists(rows(), max_size=5).map(tuple),
+    rows=st.booleans().flatmap(
+        lambda have: st.lists(rows(have_logprobs=have), max_size=5).map(tuple)
+    ),
     provenance=st.none() | provenances,
 )
 PROVENANCE = {
@@ -87,6 +98,13 @@ def _rows(*columns: object, provenance: object = None) -> bytes:
     return _wrapped(msgpack.ExtType(2, msgpack.packb([*columns, provenance])))
 
 
+def _one_row(logprobs: object) -> bytes:
+    """Three tokens and six columns."""
+    columns = (_integers(1, b"\x07\x08\x09", 3), _integers(1, b"\x03", 1), b"\x05")
+    packed = msgpack.packb([*columns, _integers(1, b"\x01", 1), None, logprobs])
+    return _wrapped(msgpack.ExtType(2, packed))
+
+
 def _provenance(**changes: object) -> bytes:
     """A job without rows whose provenance is changed, or loses the fields that become `...`."""
     fields = {**PROVENANCE, **changes}
@@ -121,6 +139,10 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     known = SampledRows(rows=(row,), provenance=Provenance.model_validate(PROVENANCE))
     assert dumps(known) == _rows(*columns, provenance=PROVENANCE)
 
+    likely = row.model_copy(update={"logprobs": (-0.5, 0.0, -2.0)})
+    floats = bytes.fromhex("000000bf 00000000 000000c0")
+    assert dumps(SampledRows(rows=(likely,))) == _one_row(logprobs=floats)
+
 
 @pytest.mark.parametrize(("largest", "size"), [(255, 1), (256, 2), (65536, 4), (2**32, 8)])
 def test_integers_take_the_smallest_dtype(largest: int, size: int) -> None:
@@ -139,9 +161,14 @@ def test_booleans_stay_booleans() -> None:
 def test_a_big_endian_host_writes_and_reads_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     # Told that it is of the other kind, a host swaps what it should not, and back on reading.
     straight = dumps([1, 2**40])
+    row = Row(tokens=(1,), masks=(1,), finish_reason="stop", logprobs=(-0.7109375,))
+    rows = SampledRows(rows=(row,))
+    straight_rows = dumps(rows)
     monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
     assert dumps([1, 2**40]) != straight
     assert loads(dumps([1, 2**40])) == (1, 2**40)
+    assert straight_rows[-4:] == dumps(rows)[:-5:-1]
+    assert loads(dumps(rows)) == rows
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -209,6 +236,21 @@ BAD = {
     ),
     "a token of 64 bits": _rows(
         _integers(4, b"\xff" * 8, 1), _integers(1, b"\x01", 1), b"\x01", _integers(1, b"\x00", 1)
+    ),
+    "logprobs of too few tokens": _one_row(bytes(8)),
+    "logprobs of too many tokens": _one_row(bytes(16)),
+    "logprobs of half a token": _one_row(bytes(10)),
+    "logprobs of nothing": _one_row(b""),
+    "logprobs that are nil": _one_row(None),
+    "logprobs as integers": _one_row(_integers(1, bytes(3), 3)),
+    "a logprob that is no number": _one_row(struct.pack("<3f", -1, math.nan, -1)),
+    "a logprob of no chance": _one_row(struct.pack("<3f", -1, -math.inf, -1)),
+    "a logprob above 0": _one_row(struct.pack("<3f", -1, 1e-30, -1)),
+    "a seventh column": _wrapped(
+        msgpack.ExtType(
+            2,
+            msgpack.packb([*[_integers(1, b"", 0)] * 2, b"", _integers(1, b"", 0), None, b"", b""]),
+        )
     ),
     "a provenance that is no map": _rows(
         _integers(1, b"", 0), _integers(1, b"", 0), b"", _integers(1, b"", 0), provenance=[1]

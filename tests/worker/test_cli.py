@@ -12,7 +12,7 @@ from rq.job import Job
 from typer.testing import CliRunner, Result
 
 from engine.models import demo_prompt
-from jobs import Client, GenerateJob, MsgpackSerializer, Provenance, SampledRows
+from jobs import Client, GenerateJob, MsgpackSerializer, SampledRows
 from tests.worker.conftest import MakeLedger, finished, queued_ids
 from vocab import ByteTokenizer
 from worker.cli import app
@@ -56,11 +56,12 @@ def _lines(result: Result) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("tokens", ["1,2,3", "1 2 3", " 1, 2,3 "])
 def test_tokens_and_options_become_the_job(rowmill: Rowmill, pushed: Pushed, tokens: str) -> None:
     options = ["--num-samples", "4", "--top-k", "5", "--temperature", "0.5", "--seed", "7"]
-    options += ["--first-row", "8"]
+    options += ["--first-row", "8", "--logprobs"]
     result = rowmill("submit", "--prompt-tokens", tokens, "--job-id", "mine", *options)
 
     assert (result.exit_code, result.stdout) == (0, "mine\n")
     fields = {"num_samples": 4, "first_row": 8, "top_k": 5, "temperature": 0.5, "seed": 7}
+    fields["logprobs"] = True
     assert pushed() == {"mine": GenerateJob.parse({"prompt_tokens": (1, 2, 3), **fields})}
 
 
@@ -176,7 +177,7 @@ def test_rows_are_lines_in_the_order_given_with_their_text(
     assert [line["rows"][0]["text"] for line in _lines(result)] == ["b", "c", "a"]
 
 
-def test_rows_come_with_what_is_needed_to_repeat_them(
+def test_rows_come_with_their_logprobs_and_with_what_is_needed_to_repeat_them(
     rowmill: Rowmill, client: Client, make_ledger: MakeLedger
 ) -> None:
     client.submit(prompt_tokens=[1], job_id="a")
@@ -191,13 +192,14 @@ def test_rows_come_with_what_is_needed_to_repeat_them(
         "sampler": 1,
         "versions": {"torch": "2.13.0"},
     }
-    rows = SampledRows(rows=(), provenance=Provenance.model_validate(provenance))
+    row = {"tokens": [7, 8], "masks": [1, 0], "finish_reason": "stop", "logprobs": [-0.5, -1.25]}
+    rows = SampledRows.model_validate({"rows": [row], "provenance": provenance})
     (claim,) = ledger.claim(1, is_idle=True)
     value = MsgpackSerializer.dumps(rows)
     ledger.finish([Outcome(claim=claim, status="finished", value=value)])
 
     (line,) = _lines(rowmill("result", "a"))
-    assert line == {"job_id": "a", "rows": [], "reproducible": True, "provenance": provenance}
+    assert line == {"job_id": "a", "rows": [row], "reproducible": True, "provenance": provenance}
 
 
 def test_the_exit_code_tells_of_the_first_job_without_rows(

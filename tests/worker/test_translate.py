@@ -29,6 +29,7 @@ FIELDS: dict[str, Any] = {
     "top_p": 0.75,
     "min_p": 0.25,
     "seed": 2**64 - 1,
+    "logprobs": True,
 }
 
 wire_values = st.recursive(
@@ -80,6 +81,7 @@ def test_what_a_job_leaves_out_is_the_engines_default() -> None:
     assert (request.num_samples, request.first_row, request.params.seed) == (1, 0, 0)
     assert request.params.temperature == 1.0
     assert request.params.max_tokens is None and request.params.top_k is None
+    assert request.params.logprobs is False
 
 
 @pytest.mark.parametrize(
@@ -205,15 +207,15 @@ def test_no_call_raises_anything_else(function: object, args: object, fields: ob
 def test_rows_keep_their_order_masks_reasons_and_provenance_on_the_wire() -> None:
     provenance = Engine(load_model("demo")[0], None).provenance
     rows = [
-        RowResult(tokens=[7, 8], masks=[1, 0], finish_reason="stop"),
-        RowResult(tokens=[9], masks=[1], finish_reason="length"),
+        RowResult(tokens=[7, 8], masks=[1, 0], finish_reason="stop", logprobs=[-0.5, -0.25]),
+        RowResult(tokens=[9], masks=[1], finish_reason="length", logprobs=[0.0]),
     ]
 
     result = RequestResult(request_id="execution", rows=rows, provenance=provenance)
     rows_read = MsgpackSerializer.loads(to_wire(result))
 
-    assert [(list(row.tokens), list(row.masks), row.finish_reason) for row in rows_read.rows] == [
-        (row.tokens, row.masks, row.finish_reason) for row in rows
+    assert [row.model_dump(mode="json") for row in rows_read.rows] == [
+        dataclasses.asdict(row) for row in rows
     ]
     assert rows_read.provenance.model_dump() == dataclasses.asdict(provenance)
     assert rows_read.reproducible == result.reproducible == provenance.reproducible

@@ -39,8 +39,9 @@ def result(
 ) -> None:
     """Wait for jobs and print their rows: a JSON line per job, in the order given.
 
-    Beside the rows it tells "reproducible", and in "provenance" what is needed to repeat them. A
-    job without rows prints {"job_id": ..., "error": ...}, and the exit code tells of the first.
+    Rows have "logprobs" where the job asked for them. Beside the rows it tells "reproducible", and
+    in "provenance" what is needed to repeat them. A job without rows prints {"job_id": ...,
+    "error": ...}, and the exit code tells of the first.
     """
     with reported_errors():
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
@@ -80,7 +81,7 @@ def _in_order(
 def _line(job_id: str, outcome: SampledRows | JobsError, tokenizer: Tokenizer | None) -> str:
     if isinstance(outcome, JobsError):
         return json.dumps({"job_id": job_id, "error": f"{type(outcome).__name__}: {outcome}"})
-    rows = [row.model_dump() for row in outcome.rows]
+    rows = [row.model_dump(exclude_none=True) for row in outcome.rows]
     if tokenizer is not None:
         for row in rows:
             row["text"] = display(row["tokens"], tokenizer)

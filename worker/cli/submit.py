@@ -49,6 +49,9 @@ def submit(
         typer.Option(help="Keep tokens this likely beside the likeliest.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the rows' random numbers.")] = 0,
+    logprobs: Annotated[
+        bool, typer.Option("--logprobs", help="With the model's log-probability of each token.")
+    ] = False,
     job_id: Annotated[
         str | None, typer.Option(help="The job's ID.", show_default="a random one")
     ] = None,
@@ -90,6 +93,7 @@ def submit(
             "top_p": top_p,
             "min_p": min_p,
             "seed": seed,
+            "logprobs": logprobs,
             "deadline_seconds": deadline_seconds,
             "tenant": tenant,
             "reply_to": reply_to,
