@@ -95,7 +95,7 @@ def _only_prompt(prompt: object) -> object:
 
 def _check_neutral(name: str, value: object) -> None:
     if name not in _NEUTRAL:
-        raise LineError(f"body.{name}: is not supported")
+        raise LineError(f"body.{name[:80]}: is not supported")
     neutral = _NEUTRAL[name]
     # True is 1 to Python, and logprobs 0 asks for something where False does not.
     if isinstance(value, bool) is not isinstance(neutral, bool) or value != neutral:

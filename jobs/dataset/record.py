@@ -26,7 +26,7 @@ class JsonLine:
 
     def record(self) -> dict[str, Any]:
         try:
-            value = json.loads(self._text.decode("utf-8"), parse_constant=_refuse_constant)
+            value = _DECODER.decode(self._text.decode("utf-8"))
             if b"\\ud" in self._text or b"\\uD" in self._text:
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeDecodeError as error:
@@ -58,3 +58,6 @@ class LongLine:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise LineError(f"is not JSON: {name} is no number there")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # json.loads would make one a line

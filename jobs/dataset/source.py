@@ -168,11 +168,11 @@ def _check(path: Path, name: str) -> None:
     plain = path.with_suffix("") if path.suffix in _CODECS else path
     if plain.suffix not in _JSONL and path.suffix != _PARQUET:
         raise InputFileError(name, f"is of no known kind; what is read has {KINDS}")
-    if not path.exists():
-        raise InputFileError(name, "no such file")
-    if not path.is_file():
-        raise InputFileError(name, "is no regular file: it is read more than once")
     try:
+        if not path.exists():
+            raise InputFileError(name, "no such file")
+        if not path.is_file():
+            raise InputFileError(name, "is no regular file: it is read more than once")
         path.open("rb").close()
     except OSError as error:
         raise InputFileError(name, f"can't be read: {error.strerror}") from error

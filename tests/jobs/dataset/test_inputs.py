@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,37 @@ def test_checking_a_line_is_reading_it_without_its_text(tmp_path: Path) -> None:
                 assert checked.job.fields() == {**read.job.fields(), "prompt_tokens": (0,)}
             else:
                 assert checked == read
+
+
+COLUMNS = ("prompt", "prompt_tokens", "messages", "id", "num_samples", "seed", "top_p", "custom_id")
+BODY = ("prompt", "messages", "n", "seed", "stream", "best_of", "max_tokens", "logprobs")
+NESTED = ("role", "content", "type", "text", "user", "system")
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NESTED), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+lines = (
+    st.binary(max_size=30)
+    | st.dictionaries(st.sampled_from(COLUMNS), values, max_size=4)
+    | st.fixed_dictionaries(
+        {"custom_id": values, "body": st.dictionaries(st.sampled_from(BODY), values, max_size=4)},
+        optional={"url": values, "method": values},
+    )
+)
+
+
+@given(st.lists(lines, max_size=6), st.booleans())
+def test_any_line_is_an_input_or_bad(
+    tmp_path_factory: pytest.TempPathFactory, hostile: list[Any], is_chat: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("hostile")
+    texts = [
+        line.replace(b"\n", b"") if isinstance(line, bytes) else json.dumps(line).encode()
+        for line in hostile
+    ]
+    path = write_lines(folder / "a.jsonl", [b"{}", *texts, json.dumps(TOKENS).encode()])
+    *_, last = outcomes([path], reader(is_chat=is_chat))
+    assert isinstance(last, Input) and last.job.prompt_tokens == (1, 2)

@@ -204,8 +204,10 @@ def test_what_is_no_file_is_refused_before_anything_is_read(tmp_path: Path) -> N
         ("absent.jsonl", "no such file"),
         ("folder.jsonl", "is no regular file"),
         ("pipe.jsonl", "is no regular file"),
+        ("a.jsonl/b.jsonl", "no such file"),
+        (f"{'x' * 300}.jsonl", "can't be read: File name too long"),
     ]:
-        with pytest.raises(InputFileError, match=f"^{name}: {reason}"):
+        with pytest.raises(InputFileError, match=f"^{Path(name).name}: {reason}"):
             Source([good, tmp_path / name])
 
 
