@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import random
 import string
+from collections.abc import Sequence
+
+from vocab import Tokenizer
+from vocab.special import OUTPUT_END
 
 _TEMPLATES = (
     "What is {}?",
@@ -52,6 +56,15 @@ def spelling_question(rng: random.Random) -> Question:
         value=str(word.count(letter)),
         answer=f"{word} has {word.count(letter)} {letter}.",
     )
+
+
+def stated_answer(tokens: Sequence[int], tokenizer: Tokenizer) -> str:
+    """What a row of the shipped model says after the calculator's output, to be held against a
+    question's `answer`; nothing where the model did not call the calculator."""
+    output_end = tokenizer.encode_special(OUTPUT_END)
+    if output_end not in tokens:
+        return ""
+    return tokenizer.decode(tokens[tokens.index(output_end) + 1 :])
 
 
 def _number(rng: random.Random) -> int:

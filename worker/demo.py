@@ -16,8 +16,7 @@ from jobs import Client, GenerateJob, ResultTimeoutError, Row, SampledRows
 from vocab import ByteTokenizer
 from vocab.conversation import render_question
 from vocab.display import display
-from vocab.special import OUTPUT_END
-from worker.arithmetic import Question, arithmetic_question
+from worker.arithmetic import Question, arithmetic_question, stated_answer
 
 MAX_TOKENS = 96
 _CHECK_SECONDS = 5.0
@@ -89,19 +88,15 @@ class Demo:
             yield Answered(
                 question=question,
                 texts=[self._in_parts(row) for row in result.rows],
-                are_right=[self._statement(row) == question.answer for row in result.rows],
+                are_right=[
+                    stated_answer(row.tokens, self._tokenizer) == question.answer
+                    for row in result.rows
+                ],
             )
 
     def _in_parts(self, row: Row) -> str:
         """A row's text with a bar between the call, the calculator's output and the answer."""
         return _SPECIAL.sub(" | ", display(row.tokens, self._tokenizer)).strip(" |")
-
-    def _statement(self, row: Row) -> str:
-        """What a row says after the calculator's output."""
-        output_end = self._tokenizer.encode_special(OUTPUT_END)
-        if output_end not in row.tokens:
-            return ""
-        return self._tokenizer.decode(row.tokens[row.tokens.index(output_end) + 1 :])
 
 
 def measure(
