@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobs import GenerateJob
 from jobs.dataset.inputs import Input
 from tests.jobs.dataset.files import write_records
 from tests.jobs.dataset.readers import TOKENIZER, input_of, outcomes, reader, reason_of
@@ -43,16 +44,16 @@ def test_the_body_holds_the_parameters(tmp_path: Path) -> None:
     extensions = {"top_k": 5, "min_p": 0.1, "max_tokens": 9, "model": "m", "user": "u"}
     neutral = {"stream": False, "best_of": 1, "echo": False, "logprobs": False, "stop": None}
     job = input_of(tmp_path, batch({"prompt": [1], **body, **extensions, **neutral})).job
-    assert job.fields() == {
-        "prompt_tokens": (1,),
-        "num_samples": 3,
-        "max_tokens": 9,
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "seed": 4,
-        "top_k": 5,
-        "min_p": 0.1,
-    }
+    assert job == GenerateJob(
+        prompt_tokens=(1,),
+        num_samples=3,
+        max_tokens=9,
+        temperature=0.5,
+        top_p=0.9,
+        seed=4,
+        top_k=5,
+        min_p=0.1,
+    )
 
 
 def test_what_the_body_leaves_out_is_the_runs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import InvalidJobError
+from jobs import GenerateJob, InvalidJobError
 from jobs.dataset.errors import InputFileError
 from jobs.dataset.inputs import BadLine, Input
 from jobs.dataset.seeds import derive_seed
@@ -51,7 +51,7 @@ def test_a_line_overrides_the_run_and_null_does_not(tmp_path: Path) -> None:
     own = {"num_samples": 8, "temperature": 0, "top_p": 0.25, "min_p": 0.1, "seed": 7}
     job = input_of(tmp_path, {**TOKENS, **own, "top_k": None, "answer": 1}, defaults=defaults).job
     expected = {**TOKENS, **own, "prompt_tokens": (1, 2), "max_tokens": 9, "top_k": 3}
-    assert job.fields() == expected
+    assert job == GenerateJob(**expected)
 
 
 def test_seeds_are_the_lines_own_or_derived(tmp_path: Path) -> None:
