@@ -101,7 +101,11 @@ def test_the_smallest_budget_that_is_accepted_is_enough(model: Any) -> None:
     def accepts(budget: int) -> bool:
         return submit_if_it_can_ever_run(new_engine(model, kv_budget_tokens=budget), each)
 
-    least = next(budget for budget in range(1, 10_000) if accepts(budget))
+    refused, least = 0, 10_000
+    while least - refused > 1:
+        middle = (refused + least) // 2
+        refused, least = (refused, middle) if accepts(middle) else (middle, least)
+    assert not any(accepts(least - fewer) for fewer in (1, 2, 63, 64, 65, 200))
     assert accepts(least + 1)
     engine = new_engine(model, kv_budget_tokens=least)
     engine.submit(each)
