@@ -2,7 +2,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 STEPS ?= 200000
 MINUTES ?= 10
-JOBS ?= 2
+PROCESSES ?= 2
 ARGS ?=
 
 BIN := .venv/bin
@@ -17,7 +17,7 @@ help: ## list the targets
 	@echo "  PYTHON=python3.12  the Python that .venv is made with"
 	@echo "  PIP_ARGS='...'     more arguments for pip install"
 	@echo "  ARGS='...'         arguments for rowmill demo or bench, or for pytest"
-	@echo "  JOBS=2             how many tests run side by side; 0: one by one, in one process"
+	@echo "  PROCESSES=2        how many processes share the tests; 0: none but pytest itself"
 	@echo "  STEPS=200000       how many engine steps a soak makes"
 	@echo "  MINUTES=10         how long a chaos run pushes jobs"
 
@@ -36,8 +36,8 @@ demo: install ## ask the shipped model questions through the queue
 bench: install ## measure the engine side by side with others; about half an hour
 	$(BIN)/rowmill bench $(ARGS)
 
-test: install ## run all tests, JOBS at a time
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: install ## run all tests, in PROCESSES side by side
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 soak: install ## search for a row that its company changes, for STEPS engine steps
 	$(BIN)/python -m pytest -s tests/engine/test_soak.py --soak-steps $(STEPS) $(ARGS)
