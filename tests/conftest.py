@@ -34,3 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--chaos-rate", type=float, default=50, help="jobs per second (%(default)s)")
     chaos.addoption("--chaos-workers", type=int, default=3, help="workers at once (%(default)s)")
     chaos.addoption("--chaos-seed", type=int, default=0, help="of faults and jobs (%(default)s)")
+    kill = parser.getgroup("kill", "tests/integration/test_sample_kill.py")
+    kill.addoption(
+        "--kill-stride", type=int, default=9, help="calls from kill to kill (%(default)s)"
+    )

@@ -42,8 +42,8 @@ class FailuresFile:
         put_in_place(self._temporary, self._path)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
-        """Without a last line that is cut short."""
+        """Without a last line that is cut short, be it by its end of line."""
         with contextlib.suppress(FileNotFoundError), open(self._path) as file:
             for line in file:
                 with contextlib.suppress(ValueError, TypeError, KeyError):
-                    yield int(json.loads(line)["index"]), line
+                    yield int(json.loads(line)["index"]), line.rstrip("\n") + "\n"

@@ -74,12 +74,16 @@ class OutFolder:
             yield
 
     def clear(self) -> None:
-        """Deletes what a run wrote. The manifest goes first: a folder without one has no parts."""
-        for name in (_MANIFEST, _FAILURES, _STATS):
-            (self.path / name).unlink(missing_ok=True)
-        for file in (*self.path.glob("part-*.parquet"), *self._own.glob("*.journal")):
+        """Deletes what a run wrote.
+
+        The manifest goes last: without one, what is left by whoever is killed on the way would be
+        somebody else's. Journals go first: one may hold the rest of rows that stand in a part.
+        """
+        for file in (*self._own.glob("*.journal"), *self.path.glob("part-*.parquet")):
             if _PART.fullmatch(file.name):
                 file.unlink()
+        for name in (_FAILURES, _STATS, _MANIFEST):
+            (self.path / name).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
         self._put(_MANIFEST, [manifest.model_dump_json(indent=2) + "\n"])

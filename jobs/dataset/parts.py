@@ -124,6 +124,7 @@ class Parts:
     def _settle_leftovers(self) -> None:
         """What a process did not come to do after it put a part in place."""
         told: list[Failure] = []
+        settled: list[Journal] = []
         for number in self._folder.journal_numbers():
             if not self.is_complete(number):
                 continue
@@ -134,8 +135,10 @@ class Parts:
                 journal.close()
             else:
                 told += journal.failures()
-                journal.remove()
+                settled.append(journal)
         self._failures.rewrite(self._is_failed, told)
+        for journal in settled:
+            journal.remove()
 
     def _is_failed(self, index: int) -> bool:
         summary = self._summaries.get(self.number_of(index))

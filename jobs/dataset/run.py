@@ -127,8 +127,9 @@ class SamplingRun:
         traceback: TracebackType | None,
     ) -> None:
         with self._stack, self._file_errors():
-            if self.progress.num_done > self.progress.num_kept:
-                self._tell_stats()
+            is_new = self.progress.num_done > self.progress.num_kept
+            if is_new or self.is_complete:
+                self._tell_stats(is_new=is_new)
 
     @property
     def folder(self) -> Path:
@@ -241,14 +242,15 @@ class SamplingRun:
         self._folder.write_manifest(self._manifest.renewed())
         raise ModelDiffersError(str(self._folder.path), expected, model)
 
-    def _tell_stats(self) -> None:
-        sessions = [
-            *self._folder.stats().get("sessions", []),
-            session_stats(self.progress, self._provenances),
-        ]
-        self._folder.write_stats(
-            run_stats(self._parts.totals(), sessions, is_complete=self.is_complete)
-        )
+    def _tell_stats(self, *, is_new: bool) -> None:
+        """Also without anything new: who completed the run may have been killed before this."""
+        told = self._folder.stats()
+        sessions = list(told.get("sessions", ()))
+        if is_new:
+            sessions.append(session_stats(self.progress, self._provenances))
+        stats = run_stats(self._parts.totals(), sessions, is_complete=self.is_complete)
+        if stats != told:
+            self._folder.write_stats(stats)
 
     @contextlib.contextmanager
     def _file_errors(self) -> Iterator[None]:
