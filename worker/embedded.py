@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from worker.server_lock import is_free
 from worker.server_process import LOG, ServerProcessError, shut_down
 
 SOCKET = "valkey.sock"
@@ -65,8 +66,8 @@ class EmbeddedServer:
                 f"{self._path} is too long for a socket; choose a shorter folder"
             )
         self.url = socket_url(self._folder)
-        self.is_lost = False
-        """Whether it died and will not be started again."""
+        self._is_given_up = False
+        self._is_unkept = False
         self._is_stopping = False
         self._keeper: subprocess.Popen[bytes] | None = None
         self._listener = threading.Thread(target=self._listen, name="server news", daemon=True)
@@ -89,6 +90,11 @@ class EmbeddedServer:
     ) -> None:
         self._is_stopping = True
         self._clean_up()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it died and will not be started again."""
+        return self._is_given_up or (self._is_unkept and is_free(self._path.parent))
 
     def _start(self) -> None:
         # Only now: commands that talk to another server do without it.
@@ -133,9 +139,10 @@ class EmbeddedServer:
             if kind == "died":
                 log.warning("the embedded server is started again: %s", text)
             elif kind == "failed":
-                self.is_lost = True
+                self._is_given_up = True
                 log.error("the embedded server is given up: %s", text)
-        if not self._is_stopping and not self.is_lost:
+        if not self._is_stopping and not self._is_given_up:
+            self._is_unkept = True
             log.warning("the keeper of the embedded server was killed: if it dies, it stays so")
 
     def _clean_up(self) -> None:

@@ -140,6 +140,18 @@ def test_a_server_whose_keeper_is_killed_goes_on_and_ends_with_its_owner(
     until(lambda: is_gone(pid), what="the server to end")
 
 
+def test_a_server_that_dies_after_its_keeper_is_lost(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedServer(folder) as server, open_connection(server.url) as connection:
+        pid = server_pid(connection)
+        _keeper(connection).kill()
+        until(lambda: "keeper of the embedded server was killed" in caplog.text, what="the news")
+        assert not server.is_lost
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: server.is_lost, what="the loss to be known")
+
+
 def test_two_that_start_at_the_same_time_are_one_server_and_one_refusal(
     folder: Path,
 ) -> None:
