@@ -3,13 +3,14 @@ PIP_ARGS ?=
 STEPS ?= 200000
 MINUTES ?= 10
 PROCESSES ?= 2
+PROMPTS ?= 2000
 ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test soak chaos check clean
+.PHONY: help install demo bench test soak chaos storm check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,7 @@ help: ## list the targets
 	@echo "  PROCESSES=2        how many processes share the tests; 0: none but pytest itself"
 	@echo "  STEPS=200000       how many engine steps a soak makes"
 	@echo "  MINUTES=10         how long a chaos run pushes jobs"
+	@echo "  PROMPTS=2000       how many prompts a storm samples"
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
@@ -43,7 +45,13 @@ soak: install ## search for a row that its company changes, for STEPS engine ste
 	$(BIN)/python -m pytest -s tests/engine/test_soak.py --soak-steps $(STEPS) $(ARGS)
 
 chaos: install ## kill, stop and cut off all that a queue hangs on, for MINUTES minutes
-	$(BIN)/python -m pytest -s tests/integration/chaos --chaos-seconds $$(( $(MINUTES) * 60 )) $(ARGS)
+	$(BIN)/python -m pytest -s tests/integration/chaos/test_chaos.py \
+		--chaos-seconds $$(( $(MINUTES) * 60 )) $(ARGS)
+
+storm: install ## kill rowmill sample and all that it starts, until PROMPTS prompts are sampled
+	$(BIN)/python -m pytest -s tests/integration/chaos/test_sample_storm.py \
+		tests/integration/test_sample_kill.py --kill-stride 1 --timeout 0 \
+		--sample-prompts $(PROMPTS) $(ARGS)
 
 check: install ## lint, format, types and the import arrows
 	$(BIN)/ruff check .

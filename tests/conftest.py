@@ -38,3 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     kill.addoption(
         "--kill-stride", type=int, default=9, help="calls from kill to kill (%(default)s)"
     )
+    storm = parser.getgroup("storm", "tests/integration/chaos/test_sample_storm.py")
+    storm.addoption(
+        "--sample-prompts", type=int, default=0, help="of a long storm (none: no long storm)"
+    )
+    storm.addoption("--sample-rows", type=int, default=8, help="rows of each (%(default)s)")
+    storm.addoption("--sample-seed", type=int, default=0, help="of kills and prompts (%(default)s)")
