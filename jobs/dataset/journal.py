@@ -21,7 +21,7 @@ import dataclasses
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,9 +81,9 @@ class Journal:
         self._path.unlink()
 
     @property
-    def failed(self) -> set[int]:
-        """Indexes of the inputs that failed."""
-        return set(self._failures)
+    def failed(self) -> Set[int]:
+        """Indexes of the inputs that failed, as they are now."""
+        return self._failures.keys()
 
     def add_rows(self, its: InputRows) -> None:
         body = {

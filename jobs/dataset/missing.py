@@ -24,9 +24,19 @@ class MissingRows:
     job: GenerateJob
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class InJournal:
+    """An input that is done. Whoever noted it may have been killed before its job was deleted."""
+
+    index: int
+
+
+Found = MissingRows | Failure | InJournal
+
+
 def missing_rows(
     lines: Lines, reader: InputReader, selection: Selection, parts: Parts, progress: Progress
-) -> Iterator[MissingRows | Failure]:
+) -> Iterator[Found]:
     """Opens parts as it comes to them, and seals them once all their inputs are read.
 
     Gives a Failure for a line that is no input; it is not noted in its part yet. Inputs that have
@@ -54,7 +64,7 @@ def missing_rows(
 
 def _missing(
     line: Line, reader: InputReader, part: OpenPart, progress: Progress
-) -> Iterator[MissingRows | Failure]:
+) -> Iterator[Found]:
     if not part.has_failed(line.index):
         read = reader.read(line)
         if isinstance(read, BadLine):
@@ -68,3 +78,5 @@ def _missing(
         part.settle(line.index)
     progress.num_kept += 1
     progress.num_done += 1
+    if part.is_in_journal(line.index):
+        yield InJournal(line.index)

@@ -49,7 +49,7 @@ class OpenPart:
     @property
     def failed(self) -> set[int]:
         """Indexes of the inputs that lack rows and get none."""
-        return self._journal.failed | self._base_failed
+        return {*self._journal.failed, *self._base_failed}
 
     @property
     def kept_failures(self) -> frozenset[int]:
@@ -63,11 +63,15 @@ class OpenPart:
     def expect(self, index: int) -> None:
         """One more input is the part's."""
         self._expected.add(index)
-        if index in self.failed:
+        if self.has_failed(index):
             self._settled.add(index)
 
     def has_failed(self, index: int) -> bool:
-        return index in self.failed
+        return index in self._journal.failed or index in self._base_failed
+
+    def is_in_journal(self, index: int) -> bool:
+        """Whether rows of the input, or its failure, came since the part was last written."""
+        return index in self._journal.row_ends or index in self._journal.failed
 
     def num_rows(self, index: int) -> int:
         """How many rows of the input are there: those from 0 up."""

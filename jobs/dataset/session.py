@@ -12,7 +12,7 @@ from jobs.client import Client
 from jobs.dataset.failure import Failure
 from jobs.dataset.flow import Flow, Outcome
 from jobs.dataset.journal import InputRows
-from jobs.dataset.missing import MissingRows
+from jobs.dataset.missing import Found, InJournal, MissingRows
 from jobs.dataset.parts import Parts
 from jobs.dataset.patience import Patience
 from jobs.dataset.progress import Progress
@@ -63,7 +63,7 @@ class Session:
         self,
         client: Client,
         job_prefix: str,
-        missing: Iterator[MissingRows | Failure],
+        missing: Iterator[Found],
         parts: Parts,
         progress: Progress,
         check_model: Callable[[Provenance | None], None],
@@ -127,9 +127,11 @@ class Session:
             jobs = [self._send(wanted) for wanted in read if isinstance(wanted, MissingRows)]
             with self._patience:
                 self._flow.push(jobs)
-            for failure in read:
-                if isinstance(failure, Failure):
-                    yield self._failed(failure)
+            for found in read:
+                if isinstance(found, Failure):
+                    yield self._failed(found)
+                elif isinstance(found, InJournal):
+                    self._on_disk.append(self._job_id(found.index))
 
     def _take(self) -> Iterator[InputResult]:
         with self._patience:
@@ -147,7 +149,7 @@ class Session:
         self._parts.complete()
 
     def _send(self, wanted: MissingRows) -> tuple[str, GenerateJob]:
-        job_id = f"{self._job_prefix}-{wanted.input.index}"
+        job_id = self._job_id(wanted.input.index)
         prompt = array("I", wanted.job.prompt_tokens).tobytes() if self._keeps_prompts else None
         self._sent[job_id] = _Sent(
             index=wanted.input.index,
@@ -159,6 +161,9 @@ class Session:
             prompt_tokens=prompt,
         )
         return job_id, wanted.job
+
+    def _job_id(self, index: int) -> str:
+        return f"{self._job_prefix}-{index}"
 
     def _ended(self, sent: _Sent, outcome: Outcome) -> InputResult:
         if not isinstance(outcome, SampledRows):

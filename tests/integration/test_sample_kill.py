@@ -6,17 +6,24 @@ What the disk and the server hold can only differ between two such calls. In the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from jobs.dataset.manifest import job_prefix
 from tests.integration.killed.out_folder import check_finished, failures, parts
 from tests.integration.killed.quick_worker import QuickWorker
 from tests.integration.killed.sampler import Samplers
 
+QUEUE = "q-kill"
 OPTIONS = {"inputs_per_part": 3, "num_samples": 2}
 MORE = {"inputs_per_part": 3, "num_samples": 4}
 OTHER = {"inputs_per_part": 3, "num_samples": 2, "seed": 1}
@@ -26,13 +33,13 @@ REFUSED = frozenset({1, 2, 6})
 
 @pytest.fixture(scope="module")
 def worker(url: str) -> Iterator[QuickWorker]:
-    with QuickWorker(url, "q-kill") as worker:
+    with QuickWorker(url, QUEUE) as worker:
         yield worker
 
 
 @pytest.fixture(scope="module")
 def samplers(url: str) -> Iterator[Samplers]:
-    with Samplers(url, "q-kill") as samplers:
+    with Samplers(url, QUEUE) as samplers:
         yield samplers
 
 
@@ -57,7 +64,9 @@ class Sweep:
         self._folder = folder
         self._stride = stride
 
-    def quiet(self, name: str, *, refused: frozenset[int] = REFUSED, **options: object) -> Path:
+    def quiet(
+        self, name: str | Path, *, refused: frozenset[int] = REFUSED, **options: object
+    ) -> Path:
         out = self._folder / name
         self.worker.refused = refused
         assert self._samplers.run(self._inputs, out, **options)
@@ -75,6 +84,11 @@ class Sweep:
             is_killed = not self._samplers.run(self._inputs, out, dies_at=number, **options)
             yield out
             number += self._stride
+
+    def killed(self, out: Path, dies_at: int, **options: object) -> None:
+        """A run that comes so far, or not even there, where the folder refuses it."""
+        with contextlib.suppress(PermissionError):
+            self._samplers.run(self._inputs, out, dies_at=dies_at, **options)
 
     def end(self, out: Path, **options: object) -> None:
         """The next run, which is left alone."""
@@ -98,13 +112,15 @@ def same(out: Path, quiet: Path) -> None:
     assert failures(out) == failures(quiet)
 
 
-def test_a_run_goes_on_and_samples_nothing_twice(sweep: Sweep) -> None:
+def test_a_run_goes_on_and_samples_nothing_twice(sweep: Sweep, connection: redis.Redis) -> None:
     quiet = sweep.quiet("quiet", **OPTIONS)
     for out in sweep.torn(None, **OPTIONS):
         assert parts(out).items() <= parts(quiet).items()
         sweep.end(out, **OPTIONS)
         same(out, quiet)
         assert set(sweep.worker.sampled.values()) == {1}
+        run_id = json.loads((out / "manifest.json").read_text())["run_id"]
+        assert connection.keys(f"*{job_prefix(run_id, QUEUE)}*") == [], "the server keeps something"
 
 
 def test_an_extension_goes_on(sweep: Sweep) -> None:
@@ -147,3 +163,33 @@ def test_a_run_that_overwrites_goes_on(sweep: Sweep) -> None:
     for out in sweep.torn(old, overwrite=True, **OTHER):
         sweep.end(out, overwrite=True, **OTHER)
         same(out, new)
+
+
+COMMANDS: list[dict[str, object]] = [
+    OPTIONS,
+    {**OPTIONS, "retry_failures": True},
+    {**OPTIONS, "overwrite": True},
+    {**OTHER, "overwrite": True},
+    {**MORE, "extend": True},
+    {**MORE, "extend": True, "retry_failures": True},
+]
+killed_runs = st.tuples(
+    st.sampled_from(COMMANDS), st.integers(0, 160), st.sampled_from((frozenset(), REFUSED))
+)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(killed_runs, min_size=2, max_size=6))
+def test_a_run_makes_good_whatever_ones_before_it_were_killed(
+    sweep: Sweep, runs: list[tuple[dict[str, object], int, frozenset[int]]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out, whole = Path(folder) / "out", Path(folder) / "whole"
+        for options, dies_at, refused in runs:
+            sweep.worker.refused = refused
+            sweep.killed(out, dies_at, **options)
+        manifest = out / "manifest.json"
+        seed = json.loads(manifest.read_text())["config"]["seed"] if manifest.exists() else 0
+        quiet = sweep.quiet(whole, refused=frozenset(), **MORE, seed=seed)
+        sweep.end(out, **MORE, seed=seed, extend=True, retry_failures=True)
+        same(out, quiet)
