@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--chaos-seed", type=int, default=0, help="of faults and jobs (%(default)s)")
     kill = parser.getgroup("kill", "tests/integration/test_sample_kill.py")
     kill.addoption(
-        "--kill-stride", type=int, default=9, help="calls from kill to kill (%(default)s)"
+        "--kill-stride", type=int, default=15, help="calls from kill to kill (%(default)s)"
     )
     storm = parser.getgroup("storm", "tests/integration/chaos/test_sample_storm.py")
     storm.addoption(
