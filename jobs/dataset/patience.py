@@ -16,7 +16,8 @@ _WAIT_SECONDS = 0.5
 class Patience:
     """Within this context, a ServerUnavailableError is passed over, after a short wait.
 
-    Not where the server refuses us, and not for longer than `seconds` on end.
+    Not where the server refuses us, and not for longer than `seconds` on end. What comes to its end
+    here counts as an answer, so it has to ask the server something.
     """
 
     def __init__(self, seconds: float = _PATIENCE_SECONDS) -> None:

@@ -125,8 +125,9 @@ class Session:
             read = list(islice(self._missing, chunk))
             self._is_read = len(read) < chunk
             jobs = [self._send(wanted) for wanted in read if isinstance(wanted, MissingRows)]
-            with self._patience:
-                self._flow.push(jobs)
+            if jobs:
+                with self._patience:
+                    self._flow.push(jobs)
             for found in read:
                 if isinstance(found, Failure):
                     yield self._failed(found)
@@ -143,9 +144,10 @@ class Session:
     def _store(self) -> None:
         """What came is on the disk, and then no longer on the server."""
         self._parts.sync()
-        with self._patience:
-            self._flow.forget(self._on_disk)
-            self._on_disk.clear()
+        if self._on_disk:
+            with self._patience:
+                self._flow.forget(self._on_disk)
+                self._on_disk.clear()
         self._parts.complete()
 
     def _send(self, wanted: MissingRows) -> tuple[str, GenerateJob]:

