@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs import JobsError
-from worker.cli.options import given_url
+from worker.cli.options import ROWS, MaxTokens, MinP, Temperature, TopK, TopP, given_url
 from worker.cli.reporting import (
     BadInputError,
     leave_on_sigterm,
@@ -25,7 +25,7 @@ from worker.local_fleet import LocalFleet, LocalFleetError, local_fleet
 if TYPE_CHECKING:  # it needs pyarrow, which other commands do without
     from jobs.dataset import SamplingRun
 
-_INPUT, _ROWS, _FOLDER, _WORKERS = "Input", "Rows", "Folder", "Workers"
+_INPUT, _FOLDER, _WORKERS = "Input", "Folder", "Workers"
 
 
 def sample(
@@ -43,39 +43,15 @@ def sample(
             show_default=False,
         ),
     ] = None,
-    num_samples: Annotated[int, typer.Option(help="Rows per input.", rich_help_panel=_ROWS)] = 1,
+    num_samples: Annotated[int, typer.Option(help="Rows per input.", rich_help_panel=ROWS)] = 1,
     seed: Annotated[
-        int, typer.Option(help="Of the run; each input's is derived.", rich_help_panel=_ROWS)
+        int, typer.Option(help="Of the run; each input's is derived.", rich_help_panel=ROWS)
     ] = 0,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Per row.", show_default="until the context is full", rich_help_panel=_ROWS
-        ),
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.", rich_help_panel=_ROWS)] = 1.0,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            help="Keep the k likeliest tokens.", show_default=False, rich_help_panel=_ROWS
-        ),
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help="Keep the likeliest tokens up to this share.",
-            show_default=False,
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(
-            help="Keep tokens this likely beside the likeliest.",
-            show_default=False,
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
     prompt_column: Annotated[
         str | None,
         typer.Option(

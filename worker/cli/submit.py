@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from jobs import Client, QueueFullError
-from worker.cli.options import Data, Queue, Redis, server_url
+from worker.cli.options import (
+    ROWS,
+    Data,
+    MaxTokens,
+    MinP,
+    Queue,
+    Redis,
+    Temperature,
+    TopK,
+    TopP,
+    server_url,
+)
 from worker.cli.reporting import BadInputError, reported_errors
 from worker.job_lines import JobLines, parse_tokens
 
@@ -28,29 +39,28 @@ def submit(
     raw: Annotated[
         bool, typer.Option("--raw", help="Encode text as it is, not as a chat's question.")
     ] = False,
-    num_samples: Annotated[int, typer.Option(help="Rows.")] = 1,
+    num_samples: Annotated[int, typer.Option(help="Rows.", rich_help_panel=ROWS)] = 1,
     first_row: Annotated[
-        int, typer.Option(help="Index of the first one: 8 goes on after eight rows.")
+        int,
+        typer.Option(
+            help="Index of the first one: 8 goes on after eight rows.", rich_help_panel=ROWS
+        ),
     ] = 0,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(help="Per row.", show_default="until the context is full"),
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 1.0,
-    top_k: Annotated[
-        int | None, typer.Option(help="Keep the k likeliest tokens.", show_default=False)
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="Keep the likeliest tokens up to this share.", show_default=False),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(help="Keep tokens this likely beside the likeliest.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the rows' random numbers.")] = 0,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the rows' random numbers.", rich_help_panel=ROWS)
+    ] = 0,
     logprobs: Annotated[
-        bool, typer.Option("--logprobs", help="With the model's log-probability of each token.")
+        bool,
+        typer.Option(
+            "--logprobs",
+            help="With the model's log-probability of each token.",
+            rich_help_panel=ROWS,
+        ),
     ] = False,
     job_id: Annotated[
         str | None, typer.Option(help="The job's ID.", show_default="a random one")
