@@ -1,15 +1,15 @@
 """Floats as packed bytes: float32, four bytes each, little-endian, one after the other."""
 
-import sys
 from array import array
 from collections.abc import Iterable, Sequence
 
 from jobs.errors import WireError
+from jobs.little_endian import little_endian
 
 
 def pack_floats(items: Iterable[float]) -> bytes:
     """The bytes of `items`, each of which has to be a float32 number."""
-    return _swapped(array("f", items)).tobytes()
+    return little_endian(array("f", items)).tobytes()
 
 
 def unpack_floats(payload: bytes, num_items: int) -> tuple[float, ...]:
@@ -18,15 +18,9 @@ def unpack_floats(payload: bytes, num_items: int) -> tuple[float, ...]:
         raise WireError(f"{num_items} floats of {len(payload)} bytes, which is not four each")
     items = array("f")
     items.frombytes(payload)
-    return tuple(_swapped(items))
+    return tuple(little_endian(items))
 
 
 def are_float32(items: Sequence[float]) -> bool:
     """Whether each is a float32 number, and so comes back from its bytes as it was."""
     return array("f", items).tolist() == list(items)
-
-
-def _swapped(items: "array[float]") -> "array[float]":
-    if sys.byteorder == "big":
-        items.byteswap()
-    return items

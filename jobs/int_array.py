@@ -11,11 +11,11 @@ any of the five.
 """
 
 import struct
-import sys
 from array import array
 from collections.abc import Sequence
 
 from jobs.errors import WireError
+from jobs.little_endian import little_endian
 
 _HEADER = struct.Struct("<BBI")
 
@@ -35,7 +35,9 @@ def pack_integers(items: Sequence[int]) -> bytes | None:
     low, high = (min(items), max(items)) if len(items) else (0, 0)
     for dtype, (smallest, largest, typecode) in _DTYPES.items():
         if smallest <= low and high <= largest:
-            return _HEADER.pack(dtype, 1, len(items)) + _swapped(array(typecode, items)).tobytes()
+            return (
+                _HEADER.pack(dtype, 1, len(items)) + little_endian(array(typecode, items)).tobytes()
+            )
     return None
 
 
@@ -58,10 +60,4 @@ def unpack_integers(payload: bytes, *, at_most: int = 2**32 - 1) -> tuple[int, .
     if len(payload) != expected:
         raise WireError(f"an integer array has {len(payload)} bytes where it declares {expected}")
     items.frombytes(memoryview(payload)[_HEADER.size :])
-    return tuple(_swapped(items))
-
-
-def _swapped(items: "array[int]") -> "array[int]":
-    if sys.byteorder == "big":
-        items.byteswap()
-    return items
+    return tuple(little_endian(items))

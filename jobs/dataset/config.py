@@ -19,6 +19,7 @@ _PARAMETERS = (
     "top_k",
     "top_p",
     "min_p",
+    "logprobs",
 )
 
 
@@ -69,8 +70,7 @@ class SamplingConfig(BaseModel):
     @property
     def parameters(self) -> dict[str, Any]:
         """Fields of a GenerateJob for inputs that do not say otherwise."""
-        its = {name: getattr(self, name) for name in _PARAMETERS}
-        return its | ({"logprobs": True} if self.logprobs else {})
+        return {name: getattr(self, name) for name in _PARAMETERS}
 
     @property
     def selection(self) -> Selection:

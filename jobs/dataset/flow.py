@@ -44,8 +44,6 @@ class Flow:
 
     def push(self, jobs: Sequence[tuple[str, GenerateJob]]) -> None:
         """Sends jobs on their way; those that the server has already, from before, join them."""
-        if not jobs:
-            return
         own = [
             (job_id, job.model_copy(update={"reply_to": self._reply_list})) for job_id, job in jobs
         ]
@@ -70,8 +68,7 @@ class Flow:
 
     def forget(self, job_ids: Sequence[str]) -> None:
         """Deletes jobs that have ended from the server."""
-        if job_ids:
-            self._client.delete(job_ids)
+        self._client.delete(job_ids)
 
     def finish(self) -> None:
         """Takes from the server what nobody will ask for, once no job is on the way."""

@@ -33,15 +33,15 @@ class OpenPart:
         """Whether all of the part's inputs have been read."""
         if base is not None:
             self._base_rows = count_rows(base)
+        if retries:
+            journal.forget_failures()
+        elif base is not None:
             self._base_failed = frozenset(
                 index
                 for index in PartSummary.of(base).failed
                 # Else it was tried again, by a process that was killed.
                 if journal.row_ends.get(index, 0) <= self._base_rows[index]
             )
-        if retries:
-            self._base_failed = frozenset()
-            journal.forget_failures()
 
     def close(self) -> None:
         self._journal.close()

@@ -88,7 +88,7 @@ class PartSummary:
     """That inputs got where they ask for no number of their own."""
     num_inputs: int
     failed: tuple[int, ...]
-    """Indexes of the inputs that have no rows."""
+    """Indexes of the inputs that lack rows."""
     rows: int
     tokens: int
     finish_reasons: dict[str, int]
@@ -114,7 +114,7 @@ def write_part(
     failed: Iterable[int],
 ) -> PartSummary:
     """Writes a part in one go, a row group in memory at a time."""
-    schema, group = columns.schema(), _Group(columns)
+    schema, group = columns.schema(), _Group()
     num_rows = num_tokens = 0
     reasons: Counter[str] = Counter()
     with pq.ParquetWriter(
@@ -127,7 +127,7 @@ def write_part(
             group.add(row)
             if group.is_full:
                 writer.write_table(group.table(schema))
-                group = _Group(columns)
+                group = _Group()
         if group.rows:
             writer.write_table(group.table(schema))
         summary = PartSummary(
@@ -186,8 +186,7 @@ def _slices(column: pa.ListArray, size: int) -> list[bytes]:
 class _Group:
     """A row group that is being filled."""
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    def __init__(self) -> None:
         self.rows: list[PartRow] = []
         self._num_tokens = 0
 

@@ -7,24 +7,15 @@ import threading
 from collections import Counter
 from types import TracebackType
 
-from jobs import MsgpackSerializer, Provenance, Row, SampledRows
+from jobs import MsgpackSerializer, Row, SampledRows
 from jobs.connection import open_connection
+from tests.jobs.dataset.strategies import PROVENANCE
 from worker.claim import Claim, Outcome
 from worker.follow_ups import FollowUps
 from worker.ledger import Ledger
 from worker.translate import to_job
 
 _MAX_PAYLOAD = 2**20
-PROVENANCE = Provenance(
-    reproducible=True,
-    model="0123456789abcdef" * 4,
-    dtype="none",
-    device="none",
-    kernels="none",
-    policy="none",
-    sampler=1,
-    versions={},
-)
 
 
 class QuickWorker:
