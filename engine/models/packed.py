@@ -10,8 +10,20 @@ from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionRule:
+    """How the queries of a layer weigh the keys before them."""
+
+    scale: float
+    """What a query's products with keys are multiplied by."""
+    window: int | None = None
+    """A token sees itself and the `window - 1` before it; None: all of them."""
+    softcap: float | None = None
+    """A scaled score s becomes `softcap * tanh(s / softcap)`; None: it stays."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """The numbers by which the engine sizes caches and checks prompts."""
+    """The numbers by which the engine sizes caches and checks prompts, and how layers attend."""
 
     num_layers: int
     num_heads: int
@@ -21,6 +33,14 @@ class ModelShape:
     """None where a model does not tell; tokens of a prompt are then not checked."""
     max_seq_len: int
     """Longest sequence, prompt and generated tokens together."""
+    rules: tuple[AttentionRule, ...] = ()
+    """How each layer attends; empty: all see everything, scaled by the root of the head width."""
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            rule = AttentionRule(scale=self.head_dim**-0.5)
+            object.__setattr__(self, "rules", (rule,) * self.num_layers)
+        assert len(self.rules) == self.num_layers, "as many rules as layers"
 
 
 class Attend(Protocol):
