@@ -7,7 +7,8 @@ from engine.engine import Engine
 from engine.errors import EngineError, ModelError, RequestError, SchedulingError
 from engine.kv_cache import KVCache
 from engine.provenance import Provenance
-from engine.request import Request, RequestResult, RowResult, SamplingParams
+from engine.request import Request, RequestResult, RowResult
+from engine.sampling_params import SamplingParams
 from engine.stats import EngineStats
 
 __all__ = [

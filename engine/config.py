@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from engine.checks import shown
 from engine.errors import EngineError
-from engine.request import shown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.columns import column_of
 from engine.config import EngineConfig
 from engine.errors import EngineError, RequestError, SchedulingError
+from engine.generation_defaults import GenerationDefaults
 from engine.kv_budget import KVBudget
 from engine.limits import allowed_new_tokens, check_vocabulary
 from engine.memory import default_budget
@@ -23,8 +24,9 @@ from engine.packed_runner import PackedRunner
 from engine.probe import Verdict, probe
 from engine.provenance import Provenance
 from engine.recovery import Recovery
-from engine.request import Request, RequestResult, SamplingParams
+from engine.request import Request, RequestResult
 from engine.runner import Chunk, Runner
+from engine.sampling_params import SamplingParams
 from engine.scheduler import Scheduler
 from engine.state import RequestState, RowState
 from engine.stats import EngineStats
@@ -59,6 +61,9 @@ class Engine:
         check_vocabulary(tokenizer, shape)
         verdict = _probed(model, self.config)
         row_tile = verdict.policy.row_tile
+        self._defaults: GenerationDefaults = getattr(
+            model, "generation_defaults", GenerationDefaults()
+        )
         self.provenance = Provenance.of(model, verdict)
         """What every result of this engine carries."""
         self._budget = KVBudget(self.config.kv_budget_tokens or default_budget(model, shape))
@@ -211,6 +216,7 @@ class Engine:
 
     def _state_of(self, request: Request) -> RequestState:
         """Check a request against the model, the limits and the KV budget."""
+        request = dataclasses.replace(request, params=self._defaults.fill(request.params))
         max_new_tokens = allowed_new_tokens(request, self._runner.shape, self.config)
         state = RequestState(request, max_new_tokens)
         if self._scheduler.fits_alone(state):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from engine.checks import check_integer
 from engine.config import EngineConfig
 from engine.errors import ModelError, RequestError
 from engine.models.packed import ModelShape
-from engine.request import Request, check_integer
+from engine.request import Request
 from vocab.tokenizer import Tokenizer
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.native import kernels_for
-from engine.request import SamplingParams
+from engine.sampling_params import SamplingParams
 
 _LOWEST_TEMPERATURE = 1e-6
 _BLOCK = 64
@@ -43,8 +43,13 @@ class UniformStream:
         return self._block[position - self._next]
 
 
+def temperature_of(params: SamplingParams) -> float:
+    """1 where neither the request nor the model says otherwise."""
+    return 1.0 if params.temperature is None else params.temperature
+
+
 def is_greedy(params: SamplingParams) -> bool:
-    return params.temperature < _LOWEST_TEMPERATURE
+    return temperature_of(params) < _LOWEST_TEMPERATURE
 
 
 def sample(
@@ -78,7 +83,7 @@ def _draw(logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequenc
     """The inverse of the cumulative distribution, in vocabulary order, at each row's number."""
     device = logits_RV.device
     temperature_R = torch.tensor(
-        [its.temperature for its in params], dtype=torch.float32, device=device
+        [temperature_of(its) for its in params], dtype=torch.float32, device=device
     )
     logits_RV = logits_RV - logits_RV.amax(-1, keepdim=True)
     _keep_top_k(logits_RV, params)

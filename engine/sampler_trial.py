@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.logprobs import token_logprobs
-from engine.request import SamplingParams
 from engine.sampler import sample
+from engine.sampling_params import SamplingParams
 from engine.trial import Trial
 
 _NUM_ROWS = 32

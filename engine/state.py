@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from engine.provenance import Provenance
-from engine.request import FinishReason, Request, RequestResult, RowResult, SamplingParams
+from engine.request import FinishReason, Request, RequestResult, RowResult
 from engine.sampler import UniformStream
+from engine.sampling_params import SamplingParams
 from engine.tool_use import Tool, ToolCall
 
 
