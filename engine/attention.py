@@ -4,40 +4,60 @@ Shape suffixes: B batch entries, K key/value heads, Q queries per key/value head
 
 On a CPU in float32 it is torch's flash kernel, called in shapes whose bits don't depend on what
 shares the call: the number of keys a multiple of KEY_TILE, queries that share a call padded to
-QUERY_TILE. Elsewhere it is written out; there the bits are as invariant as the device's products.
+QUERY_TILE. Elsewhere, and where scores are capped, it is written out; there the bits are as
+invariant as the device's products.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
 from torch import Tensor
 
+from engine.invariance import KEY_TILE
+from engine.models.packed import AttentionRule
+
 
 def masked_attention(
-    q_BKQD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor
+    q_BKQD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor, rule: AttentionRule
 ) -> tuple[Tensor, Tensor]:
     """Attention under an additive mask (0 or -inf) that broadcasts to `[B, 1, Q, S]`.
 
-    Returns the output `[B, K, Q, D]` and the float32 log-sum-exp `[B, K, Q]` of the scaled scores.
-    Every query must see at least one key. Queries may also come per query head, `[B, H, Q, D]`
-    with H a multiple of K; so does the output, then.
+    Returns the output `[B, K, Q, D]` and the float32 log-sum-exp `[B, K, Q]` of the scores. Every
+    query must see at least one key; the rule's window is the mask's matter. Queries may also come
+    per query head, `[B, H, Q, D]` with H a multiple of K; so does the output, then.
     """
-    if q_BKQD.device.type == "cpu" and q_BKQD.dtype == torch.float32:
+    is_plain = rule.softcap is None and q_BKQD.dtype == torch.float32
+    if is_plain and q_BKQD.device.type == "cpu":
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            q_BKQD, k_BKSD, v_BKSD, 0.0, False, attn_mask=mask
+            q_BKQD, k_BKSD, v_BKSD, 0.0, False, attn_mask=mask, scale=rule.scale
         )
         return out, lse
     heads_per_key = q_BKQD.size(1) // k_BKSD.size(1)
     if heads_per_key > 1:
         k_BKSD = k_BKSD.repeat_interleave(heads_per_key, dim=1)
         v_BKSD = v_BKSD.repeat_interleave(heads_per_key, dim=1)
-    scale = 1.0 / math.sqrt(q_BKQD.size(-1))
-    scores = (q_BKQD @ k_BKSD.transpose(-1, -2)).float() * scale + mask
+    tiles = _tiles(k_BKSD)
+    scores = torch.cat([q_BKQD @ k_BKSD[:, :, tile].mT for tile in tiles], -1).float() * rule.scale
+    if rule.softcap is not None:
+        scores = rule.softcap * torch.tanh(scores / rule.softcap)
+    scores = scores + mask
     lse = scores.logsumexp(-1)
-    weights = (scores - lse.unsqueeze(-1)).exp()
-    return weights.to(v_BKSD.dtype) @ v_BKSD, lse
+    weights = (scores - lse.unsqueeze(-1)).exp().to(v_BKSD.dtype)
+    sums = ((weights[..., tile] @ v_BKSD[:, :, tile]).float() for tile in tiles)
+    return functools.reduce(torch.add, sums).to(v_BKSD.dtype), lse
+
+
+def _tiles(keys_BKSD: Tensor) -> list[slice]:
+    """On a CPU a product for each tile of keys: one over all of them sums in an order that depends
+    on their number, padding included (in float32 from 448 keys on, in float16 at 1024). Elsewhere
+    one product, as calls are what costs there.
+    """
+    num_keys = keys_BKSD.size(2)
+    size = KEY_TILE if keys_BKSD.device.type == "cpu" else num_keys
+    return [slice(start, start + size) for start in range(0, num_keys, size)]
 
 
 def merge(out1: Tensor, lse1: Tensor, out2: Tensor, lse2: Tensor) -> Tensor:
@@ -51,18 +71,18 @@ def merge(out1: Tensor, lse1: Tensor, out2: Tensor, lse2: Tensor) -> Tensor:
     return out1 + (out2 - out1) * weight2.unsqueeze(-1).to(out1.dtype)
 
 
-def length_mask(lengths_B: Tensor, num_keys: int) -> Tensor:
-    """Additive mask `[B, 1, 1, num_keys]` in float32 that shows each entry its first keys."""
-    hidden = torch.arange(num_keys, device=lengths_B.device) >= lengths_B.unsqueeze(-1)
-    return _additive(hidden)[:, None, None]
+def visible_mask(
+    positions_BQ: Tensor, ends_BQ: Tensor, num_keys: int, window: int | None
+) -> Tensor:
+    """Additive mask `[B, 1, Q, num_keys]` in float32 of the keys that each query sees.
 
-
-def causal_mask(start: int, num_queries: int, num_keys: int, device: torch.device) -> Tensor:
-    """Additive mask `[1, 1, num_queries, num_keys]` for queries at positions from `start` on."""
-    positions = torch.arange(start, start + num_queries, device=device).unsqueeze(-1)
-    hidden = torch.arange(num_keys, device=device) > positions
-    return _additive(hidden)[None, None]
-
-
-def _additive(hidden: Tensor) -> Tensor:
-    return torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -math.inf)
+    They are those before its end, and of these the ones that the window at its position reaches;
+    both are counted from the first key on. If it reaches none, the last one is shown.
+    """
+    keys_S, ends_BQ1 = torch.arange(num_keys, device=ends_BQ.device), ends_BQ.unsqueeze(-1)
+    hidden = keys_S >= ends_BQ1
+    if window is not None:
+        begins_BQ1 = (positions_BQ.unsqueeze(-1) + 1 - window).minimum(ends_BQ1 - 1)
+        hidden = hidden | (keys_S < begins_BQ1)
+    mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -math.inf)
+    return mask.unsqueeze(1)

@@ -12,11 +12,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.attention import length_mask, masked_attention, merge
+from engine.attention import masked_attention, merge, visible_mask
 from engine.cancelling import cancelling_factors, is_half
 from engine.invariance import KEY_TILE, QUERY_TILE, round_up
-from engine.models.packed import ModelShape
+from engine.models.packed import AttentionRule, ModelShape
 from engine.trial import Trial
+from engine.tried_rules import tried_rules
 
 _NUM_ROWS = 64
 _NUM_KEYS = 3 * KEY_TILE
@@ -40,18 +41,23 @@ def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype
     )
     rows, others = queries[:, :, :group].contiguous(), others[:, :, :group].contiguous()
     lse, other_lse = torch.randn(2, *rows.shape[:-1], generator=generator).to(device)
-    lengths_R = torch.arange(_NUM_ROWS) * 37 % _NUM_KEYS + 1
+    numbers_R = torch.arange(_NUM_ROWS)
+    lengths_R = numbers_R * 37 % _NUM_KEYS + 1
     company = (keys, values, lengths_R.to(device))
-    trials = [
-        _trial("attention of rows", _attend, rows, *company),
-        _trial("attention of prompts", _attend, queries, *company),
-        _trial("attention of a prompt's rows", _OnePrompt(keys[:1], values[:1]), rows),
-        _trial("the merge of attention", merge, rows, lse, others, other_lse),
-    ]
+    trials = [_trial("the merge of attention", merge, rows, lse, others, other_lse)]
+    for label, rule in tried_rules(shape):
+        attend = _Attend(rule, group)
+        one_prompt = _OnePrompt(attend, keys[:1], values[:1])
+        trials += [
+            _trial(f"attention of rows{label}", attend, rows, *company),
+            _trial(f"attention of prompts{label}", attend, queries, *company),
+            _trial(f"attention of a prompt's rows{label}", one_prompt, rows, numbers_R.to(device)),
+        ]
     if is_half(dtype):
+        attend = _Attend(AttentionRule(scale=1.0), group)
         values = _cancelling_values(lengths_R, v_RKSD.shape, generator).to(device, dtype)
         company = (keys, values, lengths_R.to(device))
-        trials.append(_trial("attention's sums", _attend, torch.zeros_like(rows), *company))
+        trials.append(_trial("attention's sums", attend, torch.zeros_like(rows), *company))
     return trials
 
 
@@ -59,26 +65,54 @@ def _trial(name: str, run: Callable[..., Tensor], *inputs: Tensor) -> Trial:
     return Trial(name=name, run=run, inputs=inputs, sizes=_SIZES, is_tiled=False)
 
 
-def _attend(q_RKQD: Tensor, k_RKSD: Tensor, v_RKSD: Tensor, lengths_R: Tensor) -> Tensor:
-    """Under the least padding that these rows' lengths allow, so it depends on the company."""
-    num_keys = round_up(int(lengths_R.max()), KEY_TILE)
-    mask = length_mask(lengths_R, num_keys)
-    out, lse = masked_attention(q_RKQD, k_RKSD[:, :, :num_keys], v_RKSD[:, :, :num_keys], mask)
-    return torch.cat([out.float(), lse.unsqueeze(-1)], -1)
+class _Attend:
+    """Under the least padding that the rows' lengths allow, so it depends on the company."""
+
+    def __init__(self, rule: AttentionRule, group: int) -> None:
+        self._rule, self.group = rule, group
+
+    def __call__(
+        self,
+        q_RKQD: Tensor,
+        k_RKSD: Tensor,
+        v_RKSD: Tensor,
+        lengths_R: Tensor,
+        positions_RQ: Tensor | None = None,
+    ) -> Tensor:
+        """Without positions, queries that share keys are at the last one and those after it."""
+        num_keys = round_up(int(lengths_R.max()), KEY_TILE)
+        ends_R1 = lengths_R.unsqueeze(-1)
+        if positions_RQ is None:
+            positions_RQ = ends_R1 - 1
+            if (num_queries := q_RKQD.size(2) // self.group) > 1:
+                after_N = torch.arange(num_queries, device=ends_R1.device)
+                positions_RQ = (positions_RQ + after_N).repeat_interleave(self.group, 1)
+        mask = visible_mask(positions_RQ, ends_R1, num_keys, self._rule.window)
+        keys, values = k_RKSD[:, :, :num_keys], v_RKSD[:, :, :num_keys]
+        out, lse = masked_attention(q_RKQD, keys, values, mask, self._rule)
+        return torch.cat([out.float(), lse.unsqueeze(-1)], -1)
 
 
 class _OnePrompt:
     """Rows that share one prompt: their queries go into one entry, padded as in a step."""
 
-    def __init__(self, k_1KSD: Tensor, v_1KSD: Tensor) -> None:
-        self._keys, self._values = k_1KSD, v_1KSD
+    def __init__(self, attend: _Attend, k_1KSD: Tensor, v_1KSD: Tensor) -> None:
+        self._attend, self._keys, self._values = attend, k_1KSD, v_1KSD
         self._lengths = torch.tensor([_NUM_KEYS - KEY_TILE // 2], device=k_1KSD.device)
 
-    def __call__(self, q_RKGD: Tensor) -> Tensor:
+    def __call__(self, q_RKGD: Tensor, numbers_R: Tensor) -> Tensor:
+        """A row's number is how far it is beyond the prompt."""
         num_rows, group = q_RKGD.size(0), q_RKGD.size(2)
-        padding = q_RKGD[:1].expand(round_up(num_rows, QUERY_TILE) - num_rows, -1, -1, -1)
-        q_1KQD = torch.cat([q_RKGD, padding]).transpose(0, 1).flatten(1, 2).unsqueeze(0)
-        (out_KQX,) = _attend(q_1KQD, self._keys, self._values, self._lengths)
+        padding = numbers_R.new_zeros(round_up(num_rows, QUERY_TILE) - num_rows)
+        q_NKGD = torch.cat([q_RKGD, q_RKGD[padding]])
+        positions_1N = (self._lengths + torch.cat([numbers_R, numbers_R[padding]])).unsqueeze(0)
+        (out_KQX,) = self._attend(
+            q_NKGD.transpose(0, 1).flatten(1, 2).unsqueeze(0),
+            self._keys,
+            self._values,
+            self._lengths,
+            positions_1N.repeat_interleave(group, 1),
+        )
         by_row: Tensor = out_KQX.view(out_KQX.size(0), -1, group, out_KQX.size(-1)).transpose(0, 1)
         return by_row[:num_rows]
 

@@ -26,13 +26,16 @@ from engine.state import RowState
 _DECODE_GROUP = 16
 _PREFILL_GROUP = 32
 """Queries that one thread takes at once: more share the loading of keys, fewer share out better."""
+_NO_WINDOW = 2**62
+_NO_SOFTCAP = 0.0
 
 
 class _Shape(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("num_heads", "num_kv_heads", "head_dim")),
         *((name, ctypes.c_int64) for name in ("q_stride", "k_stride", "v_stride")),
-        ("scale", ctypes.c_float),
+        ("window", ctypes.c_int64),
+        *((name, ctypes.c_float) for name in ("scale", "softcap")),
     )
 
 
@@ -69,6 +72,7 @@ class NativeAttention:
             assert x.dtype == torch.float32 and x.stride()[1:] == (x.size(2), 1)
         out_THD = q_THD.new_empty(q_THD.shape)
         out_THD[self._num_tokens :] = 0.0  # what memory holds may be slow to compute with
+        rule = self._shape.rules[layer]
         shape = _Shape(
             self._shape.num_heads,
             self._shape.num_kv_heads,
@@ -76,7 +80,9 @@ class NativeAttention:
             q_THD.stride(0),
             k_TKD.stride(0),
             v_TKD.stride(0),
-            self._shape.head_dim**-0.5,
+            rule.window or _NO_WINDOW,
+            rule.scale,
+            rule.softcap or _NO_SOFTCAP,
         )
         self._kernels.attend(
             ctypes.addressof(shape),

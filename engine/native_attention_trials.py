@@ -25,6 +25,7 @@ from engine.request import Request
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
 from engine.trial import Trial
+from engine.tried_rules import tried_rules
 
 _NUM_ROWS = 64
 _ROW_SIZES = (1, 2, 3, 4, 5, 8, 16, 17, 31, 33, 64)
@@ -39,11 +40,21 @@ _LIKE = torch.empty(0, dtype=torch.float32, device="cpu")
 
 
 def native_attention_trials(kernels: Library, shape: ModelShape) -> list[Trial]:
-    """Rows that share prompts, each with keys of its own; and prompts, chunk by chunk."""
-    generator = torch.Generator().manual_seed(2)
+    """Of each way in which its layers attend."""
     kv_heads = min(shape.num_kv_heads, _MOST_KV_HEADS)
     heads = kv_heads * (shape.num_heads // shape.num_kv_heads)
-    shape = dataclasses.replace(shape, num_heads=heads, num_kv_heads=kv_heads)
+    fewer = {"num_layers": 1, "num_heads": heads, "num_kv_heads": kv_heads}
+    trials = []
+    for label, rule in tried_rules(shape):
+        layer = dataclasses.replace(shape, rules=(rule,), **fewer)
+        trials += _trials(kernels, layer, label)
+    return trials
+
+
+def _trials(kernels: Library, shape: ModelShape, label: str) -> list[Trial]:
+    """Rows that share prompts, each with keys of its own; and prompts, chunk by chunk."""
+    generator = torch.Generator().manual_seed(2)
+    heads, kv_heads = shape.num_heads, shape.num_kv_heads
 
     def random(*sizes: int) -> Tensor:
         return torch.randn(*sizes, shape.head_dim, generator=generator)
@@ -54,14 +65,14 @@ def native_attention_trials(kernels: Library, shape: ModelShape) -> list[Trial]:
     numbers_R = torch.arange(_NUM_ROWS)
     return [
         Trial(
-            name="attention of rows",
+            name=f"attention of rows{label}",
             run=_Rows(kernels, shape, prompts_2PSKD, own_2RSKD),
             inputs=(random(_NUM_ROWS, heads), numbers_R, lengths_R),
             sizes=_ROW_SIZES,
             is_tiled=False,
         ),
         Trial(
-            name="attention of prompts",
+            name=f"attention of prompts{label}",
             run=_Prompts(kernels, shape),
             inputs=(
                 random(_NUM_PROMPTS, _CHUNK, heads),

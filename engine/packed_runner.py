@@ -122,7 +122,7 @@ class PackedRunner:
 
     def _attention(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> Attend:
         if self._kernels is None or not (rows or chunks):
-            return PackedAttention(rows, chunks, self._suffixes, self._device)
+            return PackedAttention(self.shape, rows, chunks, self._suffixes, self._device)
         for cache in (self._suffixes, *(chunk.request.prefix.bucket.cache for chunk in chunks)):
             cache.allocate(self._like)
         return NativeAttention(self._kernels, self.shape, rows, chunks, self._suffixes)

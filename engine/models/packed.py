@@ -20,6 +20,10 @@ class AttentionRule:
     softcap: float | None = None
     """A scaled score s becomes `softcap * tanh(s / softcap)`; None: it stays."""
 
+    def __post_init__(self) -> None:
+        assert self.window is None or self.window >= 1, "a token sees itself"
+        assert self.softcap is None or self.softcap > 0, "None is no cap"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:

@@ -6,6 +6,9 @@
 // share only the loading of keys. So its bits depend on its own keys and on nothing else.
 //
 // Queries that read the same shared keys come in groups: a prompt is read once for all its rows.
+//
+// Under a window a query passes the tiles that are wholly before it, and the first that is not is
+// masked. The tiles stay where they are, so a window that hides nothing changes no bits.
 
 #include "tile.h"
 
@@ -22,7 +25,8 @@ constexpr int TOGETHER = 4;  // queries whose sums are kept in registers at once
 struct Shape {
     int64_t num_heads, num_kv_heads, head_dim;
     int64_t q_stride, k_stride, v_stride;  // floats from token to token
-    float scale;
+    int64_t window;                        // a query sees so many keys at most, the newest ones
+    float scale, softcap;                  // no cap where it is 0
 };
 
 // Keys of one sequence in one layer: token after token for each key/value head; values alike, at
@@ -33,8 +37,8 @@ struct Keys {
     int64_t head_stride, values;
 };
 
-// A query of the batch and the keys it sees: the first `num_shared` of its group's, and `num_own`
-// of its own, the newest included.
+// A query of the batch and the keys before it: the first `num_shared` of its group's, and `num_own`
+// of its own, the newest included. Which of them it sees is the window's matter.
 struct Query {
     int64_t token, num_shared, num_own;
     float* own;
@@ -56,6 +60,21 @@ static INLINE Keys own_keys_of(const Query& query, int64_t layer) {
     return {query.own + layer * query.own_layer_stride, query.own_head_stride, query.own_values};
 }
 
+// Keys `begin` to `end` of some.
+struct Span {
+    int64_t begin, end;
+    bool is_empty() const { return begin >= end; }
+};
+
+// Those of a group's keys, and of a query's own, that the query sees.
+static INLINE Span seen_shared(const Query& query, int64_t window) {
+    return {std::max<int64_t>(query.num_shared + query.num_own - window, 0), query.num_shared};
+}
+
+static INLINE Span seen_own(const Query& query, int64_t window) {
+    return {std::max<int64_t>(query.num_own - window, 0), query.num_own};
+}
+
 // The running state of one query head.
 struct State {
     float maximum;
@@ -68,7 +87,7 @@ struct Scratch {
     int64_t width;
     std::vector<float> keys, values, queries, weights, sums;
     std::vector<State> states;
-    std::vector<int64_t> limits;
+    std::vector<Span> seen;
 
     Scratch(int64_t head_dim, int64_t most_queries)
         : width((head_dim + LANES - 1) / LANES * LANES),
@@ -78,7 +97,7 @@ struct Scratch {
           weights(TOGETHER * TILE),
           sums(most_queries * width),
           states(most_queries),
-          limits(most_queries) {}
+          seen(most_queries) {}
 };
 
 // Scores of N queries with the keys of a tile: one after the other, dimension by dimension.
@@ -109,14 +128,20 @@ static INLINE void score_blocks(int64_t num_blocks, const float* queries, int64_
     }
 }
 
-// Turn one query's scores into weights, 0 from key `visible` on; returns what its sums shrink by.
-static INLINE float weigh(float* scores, int64_t visible, State& state) {
+static INLINE void cap(float* scores, int64_t num_blocks, float softcap) {
+    for (int64_t c = 0; c < num_blocks; c++)
+        store(scores + c * LANES, softcap * tanh_of(load(scores + c * LANES) / softcap));
+}
+
+// Turn one query's scores into weights, 0 but for the keys seen; returns what its sums shrink by.
+static INLINE float weigh(float* scores, Span seen, State& state) {
     const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const Floats hidden = splat(-INFINITY);
+    std::fill_n(scores, seen.begin, -INFINITY);
     Floats x[TILE_VECTORS], top = hidden;
     for (int c = 0; c < TILE_VECTORS; c++) {
         x[c] = load(scores + c * LANES);
-        x[c] = lane + c * LANES < (int32_t)visible ? x[c] : hidden;
+        x[c] = lane + c * LANES < (int32_t)seen.end ? x[c] : hidden;
         top = largest(top, x[c]);
     }
     float maximum = std::max(state.maximum, reduced_max(top));
@@ -161,21 +186,31 @@ static INLINE void accumulate_all(const float* weights, const float* shrink, con
         accumulate<N, 1>(weights, shrink, values + d, stride, count, sums + d, width);
 }
 
-// N query heads meet a tile of keys; query i sees the first `visible[i]` of them.
+// N query heads meet a tile of keys; query i sees `seen[i]` of them.
 template <int N>
-static INLINE void meet(Scratch& scratch, int64_t first, const int64_t* visible,
-                        int64_t num_blocks, int64_t dim, const float* values) {
+static INLINE void meet(Scratch& scratch, int64_t first, const Span* seen, int64_t num_blocks,
+                        int64_t dim, const float* values, float softcap) {
     float* weights = scratch.weights.data();
+    float* sums = &scratch.sums[first * scratch.width];
+    int64_t width = scratch.width;
     float shrink[N];
-    int64_t most = 0;
-    score_blocks<N>(num_blocks, &scratch.queries[first * scratch.width], scratch.width, dim,
-                    scratch.keys.data(), weights);
+    Span common = seen[0];
+    score_blocks<N>(num_blocks, &scratch.queries[first * width], width, dim, scratch.keys.data(),
+                    weights);
     for (int i = 0; i < N; i++) {
-        shrink[i] = weigh(weights + i * TILE, visible[i], scratch.states[first + i]);
-        most = std::max(most, visible[i]);
+        if (softcap > 0) cap(weights + i * TILE, num_blocks, softcap);
+        shrink[i] = weigh(weights + i * TILE, seen[i], scratch.states[first + i]);
+        common = {std::max(common.begin, seen[i].begin), std::max(common.end, seen[i].end)};
     }
-    accumulate_all<N>(weights, shrink, values, scratch.width, most,
-                      &scratch.sums[first * scratch.width], scratch.width);
+    for (int i = 0; i < N; i++) {  // what the windows of the others hide is for a query alone
+        int64_t begin = seen[i].begin, end = std::min(common.begin, seen[i].end);
+        if (begin >= end) continue;
+        accumulate_all<1>(weights + i * TILE + begin, shrink + i, values + begin * width, width,
+                          end - begin, sums + i * width, width);
+        shrink[i] = 1.0f;
+    }
+    accumulate_all<N>(weights + common.begin, shrink, values + common.begin * width, width,
+                      common.end - common.begin, sums, width);
 }
 
 // Ask for `count` floats before they are needed: tiles are too short for the CPU to see them coming.
@@ -183,16 +218,20 @@ static INLINE void prefetch(const float* from, int64_t count) {
     for (int64_t i = 0; i < count; i += LANES) __builtin_prefetch(from + i);
 }
 
-// Query heads `first` to `first + count` meet the first keys of one key/value head, query i the
-// first `limits[i]`.
-static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, const int64_t* limits,
-                            const float* keys, const float* values, int64_t dim) {
-    int64_t longest = *std::max_element(limits, limits + count);
-    for (int64_t start = 0; start < longest; start += TILE) {
-        int64_t num_keys = std::min<int64_t>(TILE, longest - start);
+// Query heads `first` to `first + count` meet keys of one key/value head, query i those of
+// `scratch.seen[i]`.
+static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, const float* keys,
+                            const float* values, int64_t dim, float softcap) {
+    const Span* seen = scratch.seen.data();
+    Span all = {INT64_MAX, 0};
+    for (int64_t i = 0; i < count; i++)
+        if (!seen[i].is_empty())
+            all = {std::min(all.begin, seen[i].begin), std::max(all.end, seen[i].end)};
+    for (int64_t start = all.begin / TILE * TILE; start < all.end; start += TILE) {
+        int64_t num_keys = std::min<int64_t>(TILE, all.end - start);
         int64_t num_blocks = (num_keys + LANES - 1) / LANES;
         prefetch(values + start * dim, num_keys * dim);
-        prefetch(keys + (start + TILE) * dim, std::min<int64_t>(TILE, longest - start - TILE) * dim);
+        prefetch(keys + (start + TILE) * dim, std::min<int64_t>(TILE, all.end - start - TILE) * dim);
         transpose(keys + start * dim, num_blocks, dim, scratch.keys.data());
         const float* tile = values + start * dim;
         if (scratch.width != dim) {  // padded, so that whole vectors may be read
@@ -200,18 +239,20 @@ static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, cons
                 std::copy_n(tile + key * dim, dim, &scratch.values[key * scratch.width]);
             tile = scratch.values.data();
         }
-        int64_t visible[TOGETHER];
-        auto see = [&](int64_t query) {
-            return std::clamp<int64_t>(limits[query] - start, 0, num_keys);
+        Span here[TOGETHER];
+        auto see = [&](int64_t query, Span& its) {
+            its = {std::max<int64_t>(seen[query].begin - start, 0),
+                   std::min<int64_t>(seen[query].end - start, num_keys)};
+            return !its.is_empty();
         };
         for (int64_t i = 0; i < count;) {
             int64_t n = 0;
-            while (n < TOGETHER && i + n < count && (visible[n] = see(i + n)) > 0) n++;
+            while (n < TOGETHER && i + n < count && see(i + n, here[n])) n++;
             if (n == TOGETHER) {
-                meet<TOGETHER>(scratch, first + i, visible, num_blocks, dim, tile);
+                meet<TOGETHER>(scratch, first + i, here, num_blocks, dim, tile, softcap);
             } else {
                 for (int64_t j = 0; j < n; j++)
-                    meet<1>(scratch, first + i + j, visible + j, num_blocks, dim, tile);
+                    meet<1>(scratch, first + i + j, here + j, num_blocks, dim, tile, softcap);
             }
             i += n < TOGETHER && i + n < count ? n + 1 : n;  // one that sees nothing here is passed
         }
@@ -225,7 +266,6 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
     int64_t dim = shape.head_dim, width = scratch.width;
     int64_t per_kv = shape.num_heads / shape.num_kv_heads;
     int64_t num_states = group.count * per_kv;
-    int64_t* limits = scratch.limits.data();
     std::fill_n(scratch.sums.begin(), num_states * width, 0.0f);
     for (int64_t i = 0; i < num_states; i++) {
         const Query& query = queries[group.first + i / per_kv];
@@ -233,26 +273,28 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
             q + query.token * shape.q_stride + (kv_head * per_kv + i % per_kv) * dim;
         for (int64_t d = 0; d < dim; d++) scratch.queries[i * width + d] = from[d] * shape.scale;
         scratch.states[i] = {-INFINITY, {}};
-        limits[i] = query.num_shared;
+        scratch.seen[i] = seen_shared(query, shape.window);
     }
     auto prefetch_own = [&](int64_t i) {
         if (i >= group.count) return;
         const Query& query = queries[group.first + i];
-        Keys own = own_keys_of(query, layer);
-        prefetch(own.first + kv_head * own.head_stride, std::min<int64_t>(TILE, query.num_own) * dim);
+        Span seen = seen_own(query, shape.window);
+        int64_t start = seen.begin / TILE * TILE;
+        const float* keys = own_keys_of(query, layer).first + kv_head * query.own_head_stride;
+        prefetch(keys + start * dim, std::min<int64_t>(TILE, seen.end - start) * dim);
     };
     prefetch_own(0);
     Keys shared = keys_of(group, layer);
     const float* keys = shared.first + kv_head * shared.head_stride;
-    meet_all(scratch, 0, num_states, limits, keys, keys + shared.values, dim);
+    meet_all(scratch, 0, num_states, keys, keys + shared.values, dim, shape.softcap);
     for (int64_t i = 0; i < group.count; i++) {
         const Query& query = queries[group.first + i];
         if (query.num_own == 0) continue;
         prefetch_own(i + 1);
-        std::fill_n(limits, per_kv, query.num_own);
+        std::fill_n(scratch.seen.begin(), per_kv, seen_own(query, shape.window));
         Keys own = own_keys_of(query, layer);
         keys = own.first + kv_head * own.head_stride;
-        meet_all(scratch, i * per_kv, per_kv, limits, keys, keys + own.values, dim);
+        meet_all(scratch, i * per_kv, per_kv, keys, keys + own.values, dim, shape.softcap);
     }
     for (int64_t i = 0; i < num_states; i++) {
         const Query& query = queries[group.first + i / per_kv];

@@ -69,3 +69,18 @@ static INLINE Floats exp_of_negative(Floats x) {
     std::memcpy(&p, &bits, sizeof p);
     return x < low ? Floats{} : p;
 }
+
+// The hyperbolic tangent. Below 0.625 a polynomial, as in Cephes' tanhf, so that small numbers keep
+// all their bits.
+static INLINE Floats tanh_of(Floats x) {
+    Floats size = x < 0.0f ? -x : x;
+    Floats power = exp_of_negative(-2.0f * size);
+    Floats large = (1.0f - power) / (1.0f + power);
+    Floats square = x * x;
+    Floats p = splat(-5.70498872745e-3f);
+    p = p * square + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    return size < 0.625f ? p * square * x + x : (x < 0.0f ? -large : large);
+}

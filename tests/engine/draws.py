@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine import Request, SamplingParams
 from engine.models.nanochat import GPT
+from engine.models.packed import AttentionRule
 from tests.engine.models import random_model
 from tests.engine.runs import prompt_of
 
@@ -26,6 +27,8 @@ class Weights:
     head_dim: int
     n_layer: int
     vocab_size: int
+    rules: tuple[AttentionRule, ...]
+    """Of its layers, by turns; empty: nanochat's."""
     has_poison: bool
     """Whether the model makes NaN of one token: the last of the vocabulary."""
     seed: int
@@ -45,6 +48,7 @@ class Weights:
             sequence_len=CONTEXT,
             seed=self.seed,
             is_chaotic=True,
+            rules=self.rules,
         )
         if self.has_poison:
             model.transformer.wte.weight[self.vocab_size - 1] = math.nan
@@ -79,6 +83,13 @@ class Question:
 # On both sides of every boundary of tiles, buckets and chunks, and any others.
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 600]
 
+rules = st.builds(
+    AttentionRule,
+    scale=st.sampled_from([0.1, 0.25, 0.5]),
+    window=st.none() | st.sampled_from([1, 2, 16, 63, 64, 65, 128, 1000]) | st.integers(1, 200),
+    softcap=st.none() | st.sampled_from([0.5, 3.0, 30.0]),
+)
+
 weights = st.builds(
     Weights,
     n_kv_head=st.integers(1, 4),
@@ -86,6 +97,7 @@ weights = st.builds(
     head_dim=st.sampled_from([2, 6, 8, 10, 16, 24, 32, 40]),
     n_layer=st.integers(1, 3) | st.integers(1, 8),
     vocab_size=st.sampled_from([64, 65, 67, 97, 128, 131, 257, 1003]),
+    rules=st.just(()) | st.lists(rules, max_size=3).map(tuple),
     has_poison=st.booleans(),
     seed=st.integers(0, 9),
 ).filter(lambda its: its.width <= 160 and its.width * its.n_layer <= 480)  # else they are slow

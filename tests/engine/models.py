@@ -5,6 +5,7 @@ Shape suffixes: B batch, T tokens, C width, H query heads, K key/value heads, D 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from engine import KVCache
 from engine.models.nanochat import GPT, GPTConfig
-from engine.models.packed import Attend
+from engine.models.packed import Attend, AttentionRule, ModelShape
 
 # (query heads, key/value heads, head width, layers, vocabulary)
 SHAPES = [(4, 4, 8, 2, 70), (4, 2, 16, 2, 131), (6, 1, 10, 1, 67), (2, 1, 32, 3, 128)]
@@ -36,6 +37,21 @@ class ChaoticGPT(GPT):
         return scrambled(super().forward(tokens_T, positions_T, attend, logit_index_N))
 
 
+class RuledGPT(GPT):
+    """A GPT whose layers attend as `rules` say, by turns."""
+
+    rules: tuple[AttentionRule, ...]
+
+    @property
+    def shape(self) -> ModelShape:
+        by_turns = [self.rules[n % len(self.rules)] for n in range(self.config.n_layer)]
+        return dataclasses.replace(super().shape, rules=tuple(by_turns))
+
+
+class ChaoticRuledGPT(RuledGPT, ChaoticGPT):
+    """Both."""
+
+
 def scrambled(logits: Tensor) -> Tensor:
     """Numbers from 0 to 4 in which every bit of the float32 logits has its say; NaN stays."""
     bits = logits.contiguous().view(torch.int32).long()
@@ -53,8 +69,12 @@ def random_model(
     sequence_len: int = 256,
     seed: int = 0,
     is_chaotic: bool = False,
+    rules: Sequence[AttentionRule] = (),
 ) -> GPT:
-    """A GPT with seeded weights, large enough that every part of it shows in the logits."""
+    """A GPT with seeded weights, large enough that every part of it shows in the logits.
+
+    Its layers take the rules by turns; without any they attend as nanochat's do.
+    """
     config = GPTConfig(
         sequence_len=sequence_len,
         vocab_size=vocab_size,
@@ -63,7 +83,12 @@ def random_model(
         n_kv_head=n_kv_head,
         n_embd=n_head * head_dim,
     )
-    model = (ChaoticGPT if is_chaotic else GPT)(config).requires_grad_(False).eval()
+    if rules:
+        model: GPT = (ChaoticRuledGPT if is_chaotic else RuledGPT)(config)
+        model.rules = tuple(rules)
+    else:
+        model = (ChaoticGPT if is_chaotic else GPT)(config)
+    model.requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(seed)
     for name, weight in sorted(model.state_dict().items()):
         scale = (
@@ -153,16 +178,18 @@ class ScriptedModel:
 def naive_logits(model: GPT, tokens: Sequence[int]) -> Tensor:
     """nanochat's architecture over a whole sequence, without a cache, in float64: `[T, vocab]`.
 
+    Layers attend as the model's shape says.
     Plain tensor operations on the state dict, so that it shares no code with the engine's model.
     """
     config, weights = model.config, {k: v.double() for k, v in model.state_dict().items()}
     head_dim, num_tokens = config.n_embd // config.n_head, len(tokens)
     angles_TD = _angles(0, num_tokens, head_dim, torch.float64)
-    future_TT = torch.ones(num_tokens, num_tokens, dtype=torch.bool).triu(1)
+    behind_TT = torch.arange(num_tokens)[:, None] - torch.arange(num_tokens)
     x_TC = _rms(weights["transformer.wte.weight"][torch.tensor(tokens)])
     for layer in range(config.n_layer):
         block, y_TC = f"transformer.h.{layer}.", _rms(x_TC)
-        heads = []
+        rule, heads = model.shape.rules[layer], []
+        hidden_TT = (behind_TT < 0) | (behind_TT >= (rule.window or num_tokens))
         for head in range(config.n_head):
             kv_head = head * config.n_kv_head // config.n_head
             own, shared = (slice(n * head_dim, (n + 1) * head_dim) for n in (head, kv_head))
@@ -170,8 +197,10 @@ def naive_logits(model: GPT, tokens: Sequence[int]) -> Tensor:
             k_TD = y_TC @ weights[f"{block}attn.c_k.weight"][shared].T
             v_TD = y_TC @ weights[f"{block}attn.c_v.weight"][shared].T
             q_TD, k_TD = _rms(_rotated(q_TD, *angles_TD)), _rms(_rotated(k_TD, *angles_TD))
-            scores_TT = (q_TD @ k_TD.T / head_dim**0.5).masked_fill(future_TT, -torch.inf)
-            heads.append(scores_TT.softmax(-1) @ v_TD)
+            scores_TT = q_TD @ k_TD.T * rule.scale
+            if rule.softcap is not None:
+                scores_TT = rule.softcap * torch.tanh(scores_TT / rule.softcap)
+            heads.append(scores_TT.masked_fill(hidden_TT, -torch.inf).softmax(-1) @ v_TD)
         x_TC = x_TC + torch.cat(heads, -1) @ weights[f"{block}attn.c_proj.weight"].T
         inner_TM = (_rms(x_TC) @ weights[f"{block}mlp.c_fc.weight"].T).clamp(min=0) ** 2
         x_TC = x_TC + inner_TM @ weights[f"{block}mlp.c_proj.weight"].T

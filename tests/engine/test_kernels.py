@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.models.packed import AttentionRule
 from engine.native import Library
 from engine.native_attention_trials import native_attention_trials
 from tests.engine.kernels import kernels, needs_kernels
@@ -56,6 +57,7 @@ def test_an_unknown_choice_is_refused_by_name(choice: str) -> None:
 def test_torchs_way_keeps_the_promise_too() -> None:
     tests = [
         "tests/engine/test_row_identity.py",
+        "tests/engine/test_attention_rules.py",
         "tests/engine/test_probe.py::test_the_models_that_are_shipped_and_tested_are_invariant_here",
     ]
     result = run("torch", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
@@ -77,8 +79,9 @@ class FaultyKernels(Library):
 
 @needs_kernels
 def test_the_probe_finds_a_kernel_that_looks_at_its_company() -> None:
-    shape = random_model().shape
-    for trial in native_attention_trials(kernels(), shape):
-        assert trial.differing_sizes() == frozenset(), trial.name
-    for trial in native_attention_trials(FaultyKernels(kernels()), shape):
-        assert trial.differing_sizes(), trial.name
+    rules = [AttentionRule(scale=0.2), AttentionRule(scale=0.3, window=40, softcap=2.0)]
+    for shape in (random_model().shape, random_model(rules=rules).shape):
+        for trial in native_attention_trials(kernels(), shape):
+            assert trial.differing_sizes() == frozenset(), trial.name
+        for trial in native_attention_trials(FaultyKernels(kernels()), shape):
+            assert trial.differing_sizes(), trial.name

@@ -20,6 +20,7 @@ from engine.native_attention import NativeAttention
 from engine.prefix_pool import BucketKey, PrefixPool
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
+from tests.engine.caches import fill, write
 from tests.engine.kernels import kernels, needs_kernels
 from tests.engine.runs import prompt_of, request
 
@@ -55,24 +56,24 @@ class Step:
         for each in requests:
             each.prefix = self.pool.add(BucketKey.of(each.num_prompt_tokens, 16))
         for bucket in self.pool.buckets.values():
-            fill_with_nan(bucket.cache)
+            fill(bucket.cache, math.nan)
         return requests
 
     def prefill(self, its: RequestState, num_tokens: int) -> Tensor:
         kv_2SKD = self.random(2, num_tokens, self.shape.num_kv_heads)
-        write(its.prefix.bucket.cache, its.prefix.slot, kv_2SKD)
+        write(its.prefix.bucket.cache, LAYER, its.prefix.slot, kv_2SKD)
         its.prefix.num_tokens = num_tokens
         return kv_2SKD
 
     def add_rows(self, rows: list[tuple[RequestState, Tensor, int]]) -> None:
         """Each with its request, the prompt's keys and values, and how many are its own."""
         self.suffixes.resize(len(rows) + 1, 256)
-        fill_with_nan(self.suffixes)
+        fill(self.suffixes, math.nan)
         for slot, (its, prompt_2SKD, num_own) in enumerate(rows):
             row = RowState(its, slot, None, frozenset())
             row.tokens += [0] * num_own
             own_2SKD = self.random(2, num_own, self.shape.num_kv_heads)
-            write(self.suffixes, slot, own_2SKD[:, :-1])
+            write(self.suffixes, LAYER, slot, own_2SKD[:, :-1])
             self.rows.append(row)
             self.keys.append(torch.cat([prompt_2SKD, own_2SKD], 1))
 
@@ -94,17 +95,6 @@ class Step:
             float((out_THD[token] - attended(q_THD[token], its)).abs().max() / its[1].abs().max())
             for token, its in enumerate(self.keys)
         )
-
-
-def fill_with_nan(cache: KVCache) -> None:
-    cache.allocate(torch.empty(0))
-    assert cache.kv_cache is not None
-    cache.kv_cache.fill_(math.nan)
-
-
-def write(cache: KVCache, slot: int, kv_2SKD: Tensor) -> None:
-    positions_S = torch.arange(kv_2SKD.size(1))
-    cache.write(LAYER, torch.full_like(positions_S, slot), positions_S, *kv_2SKD)
 
 
 def attended(q_HD: Tensor, kv_2SKD: Tensor) -> Tensor:
@@ -197,7 +187,7 @@ def test_scores_far_apart_overflow_nothing() -> None:
         kv_2SKD = torch.cat([prompt_2SKD, step.random(2, 1, 1)], 1)
         kv_2SKD[0] = -1e4
         kv_2SKD[0, place] = 1e4
-        write(its.prefix.bucket.cache, its.prefix.slot, kv_2SKD[:, :150])
+        write(its.prefix.bucket.cache, LAYER, its.prefix.slot, kv_2SKD[:, :150])
         attend = NativeAttention(kernels(), step.shape, step.rows, [], step.suffixes)
         out_1HD = attend(LAYER, torch.ones(1, 2, 16), *kv_2SKD[:, -1:])
         assert torch.equal(out_1HD[0], kv_2SKD[1, place].expand(2, -1))
@@ -292,7 +282,7 @@ TOO_MANY = 2**50  # more than an address space holds, less than what a vector re
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_where_there_is_no_memory_the_kernels_raise(num_threads: int) -> None:
     """Else the process would end without a word: C++ may throw nothing at its callers."""
-    shape = (ctypes.c_int64 * 7)(1, 1, 1, 1, 1, 1, 0)
+    shape = (ctypes.c_int64 * 8)(1, 1, 1, 1, 1, 1, 1, 0)
     with pytest.raises(MemoryError, match="rowmill_attend"):
         kernels().attend(ctypes.addressof(shape), 0, 0, 0, 0, 0, 0, 0, 0, TOO_MANY, num_threads)
     with pytest.raises(MemoryError, match="rowmill_draw"):
