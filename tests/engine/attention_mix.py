@@ -24,7 +24,7 @@ from tests.engine.kernels import kernels
 from tests.engine.runs import prompt_of, request
 
 _LAYER, _NUM_LAYERS = 1, 2
-_MOST_OWN, _MOST_TOKENS = 256, 512
+_MOST_OWN, _MOST_TOKENS = 256, 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -95,6 +95,16 @@ def test_a_row_whose_window_its_prompt_has_left_does_not_depend_on_it(
     assert not any(torch.equal(near_HD, outs[0][0]) for near_HD, _ in outs[1:])
 
 
+@pytest.mark.parametrize("is_native", WAYS)
+def test_a_longer_prompt_beside_it_changes_no_row(is_native: bool) -> None:
+    """Of a length at which a product over all keys would sum in another order."""
+    for rule in RULES:
+        shape = shape_of((6, 2, 10), rule)
+        row, beside = Token(0, 520, 0, 20), Token(1, 1000, 1, 250)
+        alone, together = (Mix(shape, rows, [], is_native) for rows in ([row], [row, beside]))
+        assert torch.equal(alone.attended()[0], together.attended()[0])
+
+
 @needs_kernels
 @given(heads=st.sampled_from(HEADS), rows=rows_of_prompts(), chunks=chunks_of_prompts)
 @BOUNDS
