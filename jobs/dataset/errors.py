@@ -19,16 +19,20 @@ class DatasetError(JobsError):
     """The base of all errors of this package."""
 
 
-class InputFileError(DatasetError, ValueError):
-    """An input file stops the run. `location` names the file and, where it is one's, the line."""
+class _PlaceError(DatasetError):
+    """Something is wrong at a `place`: a file, a line of it, or a folder."""
 
-    def __init__(self, location: str, reason: str) -> None:
-        super().__init__(location, reason)
-        self.location = location
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.reason}"
+        return f"{self.place}: {self.reason}"
+
+
+class InputFileError(_PlaceError, ValueError):
+    """An input file stops the run. `place` names the file and, where it is one's, the line."""
 
 
 class LineError(DatasetError):
@@ -42,28 +46,15 @@ class LineError(DatasetError):
         return self.reason
 
 
-class FolderError(DatasetError, ValueError):
+class FolderError(_PlaceError, ValueError):
     """A folder, or what is in it, is not what a run can go on with. It is left as it is."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
+
+class StorageError(_PlaceError):
+    """The system does not let a file of the run be read or written, as on a full disk."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
-
-
-class StorageError(DatasetError):
-    """The system does not let a file of the folder be read or written, as on a full disk."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path} can't be read or written: {self.reason}"
+        return f"{self.place} can't be read or written: {self.reason}"
 
 
 class ConfigDiffersError(DatasetError, ValueError):
