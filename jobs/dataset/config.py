@@ -43,26 +43,34 @@ class SamplingConfig(BaseModel):
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
-    seed: int = Field(default=0, ge=0, le=2**64 - 1)
-    prompt_column: str | None = Field(default=None, min_length=1)
-    id_column: str = Field(default=ID_COLUMN, min_length=1)
-    chat: bool = False
-    limit: int | None = Field(default=None, ge=1)
-    shard: str | None = None
-    inputs_per_part: int = Field(default=1000, ge=1, le=10**6)
+    seed: int = 0
+    prompt_column: str | None = Field(default=None, min_length=1, description="None or a name")
+    id_column: str = Field(default=ID_COLUMN, min_length=1, description="a name")
+    chat: bool = Field(default=False, description="true or false")
+    limit: int | None = Field(default=None, ge=1, description="None or an integer from 1")
+    shard: str | None = Field(default=None, description="None or i/n")
+    inputs_per_part: int = Field(
+        default=1000, ge=1, le=10**6, description="an integer from 1 to 1000000"
+    )
     logprobs: bool = False
-    text: bool = False
-    prompts: bool = False
+    text: bool = Field(default=False, description="true or false")
+    prompts: bool = Field(default=False, description="true or false")
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
+        given = {name: fields[name] for name in (*_PARAMETERS, "seed") if name in fields}
+        GenerateJob(prompt_tokens=(0,), **given)
         try:
             config = cls(**fields)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = ".".join(map(str, first["loc"])) or "configuration"
-            raise InvalidJobError(name, brief(first["input"]), first["msg"]) from error
-        GenerateJob(prompt_tokens=(0,), **config.parameters)
+            name = str(first["loc"][0])
+            field = cls.model_fields.get(name)
+            if field is None:
+                limit = f"one of {', '.join(cls.model_fields)}"
+                raise InvalidJobError(name, "this field", limit) from error
+            limit = str(field.description)
+            raise InvalidJobError(name, brief(first["input"]), limit) from error
         if config.shard is None:
             return config
         return config.model_copy(update={"shard": str(Shard.parse(config.shard))})

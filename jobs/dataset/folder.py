@@ -50,7 +50,7 @@ class OutFolder:
             raise FolderError(str(self.path), "is a file, not a folder")
         file = self.path / _MANIFEST
         if file.exists():
-            return Manifest.parse(file.read_bytes())
+            return Manifest.read(file)
         if any(entry.name != _OWN for entry in self.path.iterdir()):
             reason = f"holds files and no {_MANIFEST}: it is not a run's folder"
             raise FolderError(str(self.path), reason)

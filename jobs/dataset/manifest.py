@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,18 +38,20 @@ class Manifest(BaseModel):
     versions: dict[str, str]
 
     @classmethod
-    def parse(cls, data: bytes) -> Manifest:
+    def read(cls, path: Path) -> Manifest:
         """Raises FolderError for what this version can't read."""
         try:
-            manifest = cls.model_validate_json(data)
+            manifest = cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise FolderError(str(path), f"can't be read: {error.strerror}") from error
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             reason = f"is no manifest of this version: {where}: {first['msg']}"
-            raise FolderError("manifest.json", reason) from error
+            raise FolderError(str(path), reason) from error
         if manifest.format != _FORMAT:
             reason = f"is of format {manifest.format}; this version reads {_FORMAT}"
-            raise FolderError("manifest.json", reason)
+            raise FolderError(str(path), reason)
         return manifest
 
     def renewed(self, **changes: Any) -> Manifest:
@@ -56,18 +60,17 @@ class Manifest(BaseModel):
 
     def differences(self, other: Manifest) -> tuple[str, ...]:
         """A line for everything because of which the other's rows could not stand beside these."""
-        mine, its = self._identity(), other._identity()
+        mine = {**self.config.model_dump(), "tokenizer": self.tokenizer}
+        its = {**other.config.model_dump(), "tokenizer": other.tokenizer}
+        pairs = [(name, mine[name], its[name]) for name in mine if mine[name] != its[name]]
+        for number, files in enumerate(zip_longest(self.inputs, other.inputs), 1):
+            # A file may be moved, but not changed.
+            if len({file and file.sha256 for file in files}) > 1:
+                shown = [file and f"{file.name} with SHA-256 {file.sha256}" for file in files]
+                pairs.append((f"input {number}", shown[0], shown[1]))
         return tuple(
-            f"{name}: {_shown(mine.get(name))} in the folder, {_shown(its.get(name))} now"
-            for name in dict.fromkeys([*mine, *its])
-            if mine.get(name) != its.get(name)
+            f"{name}: {_shown(then)} in the folder, {_shown(now)} now" for name, then, now in pairs
         )
-
-    def _identity(self) -> dict[str, Any]:
-        files = {
-            f"input {number} (SHA-256)": file.sha256 for number, file in enumerate(self.inputs, 1)
-        }
-        return {**self.config.model_dump(), **files, "tokenizer": self.tokenizer}
 
 
 def new_run_id() -> str:

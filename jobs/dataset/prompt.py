@@ -31,6 +31,8 @@ class Prompter:
         Raises LineError for what is no prompt, and TokenizerError for text where there is no
         tokenizer.
         """
+        if prompt == []:
+            raise LineError(f"{name}: is empty")
         if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], Mapping)):
             return prompt
         if not isinstance(prompt, str | list):

@@ -73,6 +73,9 @@ class SamplingRun:
         self.tokenizer = None if model is None else load_tokenizer(model)
         if self.config.text:
             _check_displays(self.tokenizer)
+        if overwrite and (extend or retry_failures):
+            limit = "alone: extend and retry_failures go on with the run that it would delete"
+            raise InvalidJobError("overwrite", "true", limit)
         self._extends, self._retries, self._overwrites = extend, retry_failures, overwrite
         paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
         self._reader = InputReader(
@@ -97,15 +100,16 @@ class SamplingRun:
         `on_progress` is told what is being done and how much of it is done, from 0 to 1.
         """
         if self._found is None:
-            self._found = survey(
-                self._source, self._reader, limit=self.config.limit, progress=on_progress
-            )
+            with self._file_errors():  # of its temporary files
+                self._found = survey(
+                    self._source, self._reader, limit=self.config.limit, progress=on_progress
+                )
         return self._found
 
     def __enter__(self) -> Self:
         found = self.survey()
-        self._folder.manifest()  # before anything is written into a folder that is not ours
         with self._file_errors(), ExitStack() as stack:
+            self._folder.manifest()  # before anything is written into a folder that is not ours
             stack.enter_context(self._folder.locked())
             self._manifest = self._settled_manifest(found)
             self._parts = Parts(self._folder, self.config, self._renderer(), retries=self._retries)

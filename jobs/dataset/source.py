@@ -56,8 +56,8 @@ class Source:
         names = [path.name for path in self.paths]
         is_clear = len(set(names)) == len(names)
         self.names = tuple(names if is_clear else map(str, self.paths))
-        for path, name in zip(self.paths, self.names, strict=True):
-            _check(path, name)
+        for path in self.paths:
+            _check(path)
 
     def lines(self) -> Lines:
         """All lines from the first on. Close it, or use it in a `with`."""
@@ -163,16 +163,21 @@ class Lines:
         return True
 
 
-def _check(path: Path, name: str) -> None:
-    """Raises InputFileError for what is no file of a known kind that may be read."""
+def _check(path: Path) -> None:
+    """Raises InputFileError for what is no file of a known kind that may be read.
+
+    It names the whole path: the mistake may be in any part of it.
+    """
     plain = path.with_suffix("") if path.suffix in _CODECS else path
-    if plain.suffix not in _JSONL and path.suffix != _PARQUET:
-        raise InputFileError(name, f"is of no known kind; what is read has {KINDS}")
     try:
         if not path.exists():
-            raise InputFileError(name, "no such file")
+            raise InputFileError(str(path), "no such file")
+        if path.is_dir():
+            raise InputFileError(str(path), "is a folder, not a file")
         if not path.is_file():
-            raise InputFileError(name, "is no regular file: it is read more than once")
+            raise InputFileError(str(path), "is no regular file: it is read more than once")
+        if plain.suffix not in _JSONL and path.suffix != _PARQUET:
+            raise InputFileError(str(path), f"is of no known kind; what is read has {KINDS}")
         path.open("rb").close()
     except OSError as error:
-        raise InputFileError(name, f"can't be read: {error.strerror}") from error
+        raise InputFileError(str(path), f"can't be read: {error.strerror}") from error

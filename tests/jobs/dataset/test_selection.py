@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import InvalidJobError
+from jobs import GenerateJob, InvalidJobError
 from jobs.dataset import SamplingConfig, TooManyFailuresError
 from jobs.dataset.selection import Selection, Shard
 from jobs.dataset.tolerance import Tolerance
@@ -53,6 +55,13 @@ def test_a_bad_value_is_named(field: str, value: object) -> None:
     with pytest.raises(InvalidJobError) as caught:
         SamplingConfig.parse({field: value})
     assert caught.value.field == field
+    assert re.match("(None or )?(an? |one of )", caught.value.limit)
+
+
+def test_every_field_says_what_it_may_be() -> None:
+    fields = {name: SamplingConfig.model_fields[name] for name in SamplingConfig.model_fields}
+    undescribed = {name for name, field in fields.items() if not field.description}
+    assert undescribed <= GenerateJob.model_fields.keys()
 
 
 @pytest.mark.parametrize("value", [True, "true", 1, "1"])

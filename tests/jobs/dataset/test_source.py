@@ -199,15 +199,17 @@ def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(
 def test_what_is_no_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     good = write_records(tmp_path / "a.jsonl", RECORDS[:1])
     (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe.jsonl")
     for name, reason in [
         ("absent.jsonl", "no such file"),
-        ("folder.jsonl", "is no regular file"),
+        ("folder.jsonl", "is a folder"),
+        ("folder", "is a folder"),
         ("pipe.jsonl", "is no regular file"),
         ("a.jsonl/b.jsonl", "no such file"),
         (f"{'x' * 300}.jsonl", "can't be read: File name too long"),
     ]:
-        with pytest.raises(InputFileError, match=f"^{Path(name).name}: {reason}"):
+        with pytest.raises(InputFileError, match=f"^{tmp_path / name}: {reason}"):
             Source([good, tmp_path / name])
 
 
