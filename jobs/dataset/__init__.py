@@ -15,6 +15,7 @@ manifest.py    Manifest: what a folder was made from
 folder.py      OutFolder: where the files lie, with placing.py and failures_file.py
 part.py        Parquet parts: rows to bytes and back
 journal.py     results of parts that are not whole yet
+render.py      rows as text
 open_part.py   a part and its journal, until it is whole
 parts.py       all parts of a folder
 missing.py     which rows are missing
@@ -39,6 +40,7 @@ from jobs.dataset.progress import Progress
 from jobs.dataset.run import SamplingRun
 from jobs.dataset.session import InputResult
 from jobs.dataset.survey import Survey
+from jobs.dataset.tolerance import Tolerance
 
 __all__ = [
     "ConfigDiffersError",
@@ -53,5 +55,6 @@ __all__ = [
     "SamplingRun",
     "StorageError",
     "Survey",
+    "Tolerance",
     "TooManyFailuresError",
 ]

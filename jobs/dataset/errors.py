@@ -90,12 +90,15 @@ class ModelDiffersError(DatasetError):
 
 
 class TooManyFailuresError(DatasetError):
-    """`num_failed` of the `num_inputs` inputs that are done have failed."""
+    """`num_failed` of the `num_inputs` inputs that are done have failed; `last`: where and why the
+    last of them did, if it was this time."""
 
-    def __init__(self, num_failed: int, num_inputs: int) -> None:
-        super().__init__(num_failed, num_inputs)
+    def __init__(self, num_failed: int, num_inputs: int, last: str | None = None) -> None:
+        super().__init__(num_failed, num_inputs, last)
         self.num_failed = num_failed
         self.num_inputs = num_inputs
+        self.last = last
 
     def __str__(self) -> str:
-        return f"{self.num_failed} of {self.num_inputs} inputs failed: the run was stopped"
+        text = f"{self.num_failed} of {self.num_inputs} inputs failed, which is too many"
+        return text if self.last is None else f"{text}; the last: {self.last}"

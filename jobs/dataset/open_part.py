@@ -5,14 +5,13 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.dataset.failure import Failure
 from jobs.dataset.journal import InputRows, Journal
 from jobs.dataset.part import Columns, PartRow, PartSummary, count_rows, read_part, write_part
-
-Render = Callable[[Sequence[int]], str]
+from jobs.dataset.render import Render
 
 
 class OpenPart:

@@ -14,9 +14,10 @@ from jobs.dataset.errors import FolderError
 from jobs.dataset.failure import Failure
 from jobs.dataset.folder import OutFolder
 from jobs.dataset.journal import Journal
-from jobs.dataset.open_part import OpenPart, Render
+from jobs.dataset.open_part import OpenPart
 from jobs.dataset.part import PartSummary, count_rows
 from jobs.dataset.placing import put_in_place
+from jobs.dataset.render import Render
 
 
 class Parts:

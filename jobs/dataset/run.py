@@ -15,14 +15,19 @@ import redis
 
 from jobs.client import Client
 from jobs.dataset.config import SamplingConfig
-from jobs.dataset.errors import ConfigDiffersError, ModelDiffersError, StorageError
+from jobs.dataset.errors import (
+    ConfigDiffersError,
+    DatasetError,
+    ModelDiffersError,
+    StorageError,
+)
 from jobs.dataset.folder import OutFolder
 from jobs.dataset.inputs import InputReader
 from jobs.dataset.manifest import Manifest, job_prefix, new_run_id
 from jobs.dataset.missing import missing_rows
-from jobs.dataset.open_part import Render
 from jobs.dataset.parts import Parts
 from jobs.dataset.progress import Progress
+from jobs.dataset.render import renderer
 from jobs.dataset.session import InputResult, Session
 from jobs.dataset.source import Source
 from jobs.dataset.stats import run_stats, session_stats
@@ -30,8 +35,7 @@ from jobs.dataset.survey import Survey, survey
 from jobs.dataset.tolerance import Tolerance
 from jobs.errors import InvalidJobError, JobsError, brief
 from jobs.provenance import Provenance
-from vocab import Tokenizer, load_tokenizer, tokenizer_fingerprint
-from vocab.display import display
+from vocab import load_tokenizer, tokenizer_fingerprint
 
 IN_FLIGHT = 1000
 """Jobs on their way at once, unless said otherwise."""
@@ -71,8 +75,7 @@ class SamplingRun:
     ) -> None:
         self.config = SamplingConfig.parse(fields)
         self.tokenizer = None if model is None else load_tokenizer(model)
-        if self.config.text:
-            _check_displays(self.tokenizer)
+        self._render = renderer(self.tokenizer) if self.config.text else None
         if overwrite and (extend or retry_failures):
             limit = "alone: extend and retry_failures go on with the run that it would delete"
             raise InvalidJobError("overwrite", "true", limit)
@@ -90,6 +93,7 @@ class SamplingRun:
         self._folder = OutFolder(Path(out), self.config.selection.shard)
         self._found: Survey | None = None
         self._stack = ExitStack()
+        self._may_sample = False
         self.has_begun = False
         """Whether something may have been sampled: only then is there progress."""
         self._provenances: list[Provenance] = []
@@ -112,7 +116,7 @@ class SamplingRun:
             self._folder.manifest()  # before anything is written into a folder that is not ours
             stack.enter_context(self._folder.locked())
             self._manifest = self._settled_manifest(found)
-            self._parts = Parts(self._folder, self.config, self._renderer(), retries=self._retries)
+            self._parts = Parts(self._folder, self.config, self._render, retries=self._retries)
             stack.callback(self._parts.close)
             num_kept = self._parts.num_complete()
             self.progress = Progress(
@@ -121,7 +125,7 @@ class SamplingRun:
                 num_done=num_kept,
             )
             self._stack = stack.pop_all()
-        self.has_begun = True
+        self.has_begun = self._may_sample = True
         return self
 
     def __exit__(
@@ -130,8 +134,9 @@ class SamplingRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._may_sample = False
         with self._stack, self._file_errors():
-            is_new = self.progress.num_done > self.progress.num_kept
+            is_new = self.progress.num_new > 0
             if is_new or self.is_complete:
                 self._tell_stats(is_new=is_new)
 
@@ -159,9 +164,10 @@ class SamplingRun:
     ) -> Iterator[InputResult]:
         """Samples what is missing, through a queue, and gives the results as they come.
 
-        They are on the disk a moment later. `in_flight`: most jobs on their way at once.
-        `fail_on_error`: true, a count or a share of failures at which TooManyFailuresError ends the
-        run. `while_waiting` is called every second or so, and may raise to end it.
+        They are on the disk a moment later. Once each time that the run is entered. `in_flight`:
+        most jobs on their way at once. `fail_on_error`: true, a count or a share of this time's
+        failures at which TooManyFailuresError ends the run, or in the end of the whole folder's.
+        `while_waiting` is called every second or so, and may raise to end it.
 
         Raises ModelDiffersError where workers serve another model than that of the rows that are
         there, ServerUnavailableError where the server does not answer at the start or for ten
@@ -170,8 +176,26 @@ class SamplingRun:
         if type(in_flight) is not int or not 1 <= in_flight <= _MOST_IN_FLIGHT:
             limit = f"an integer from 1 to {_MOST_IN_FLIGHT}"
             raise InvalidJobError("in_flight", brief(in_flight), limit)
+        if not self._may_sample:
+            raise DatasetError("a run is sampled once each time that it is entered: enter it again")
         tolerance = Tolerance.parse(fail_on_error)
-        with Client(server, queue) as client, self._source.lines() as lines, self._file_errors():
+        client = Client(server, queue)
+        self._may_sample = False
+        return self._results(client, queue, in_flight, tolerance, while_waiting)
+
+    def check_failures(self, fail_on_error: bool | int | float | str | None) -> None:
+        """Raises TooManyFailuresError where as many of the folder's inputs have failed, ever."""
+        self._check_failures(Tolerance.parse(fail_on_error))
+
+    def _results(
+        self,
+        client: Client,
+        queue: str,
+        in_flight: int,
+        tolerance: Tolerance,
+        while_waiting: Callable[[], None],
+    ) -> Iterator[InputResult]:
+        with client, self._source.lines() as lines, self._file_errors():
             for model in client.worker_models().values():
                 self._check_model(model)
             missing = missing_rows(
@@ -189,7 +213,15 @@ class SamplingRun:
                 tolerance=tolerance,
             )
             self.progress.start()
-            yield from session.results(while_waiting)
+            try:
+                yield from session.results(while_waiting)
+            finally:
+                self.progress.stop()
+            self._check_failures(tolerance)
+
+    def _check_failures(self, tolerance: Tolerance) -> None:
+        totals, last = self.totals(), self.progress.last_failure
+        tolerance.check(totals["failed"], totals["inputs"], last, is_end=True)
 
     def _settled_manifest(self, found: Survey) -> Manifest:
         """That of the folder, which is a new one's if there was none. Raises ConfigDiffersError."""
@@ -219,13 +251,6 @@ class SamplingRun:
             raise ConfigDiffersError(str(self._folder.path), differences)
         self._folder.write_manifest(old)
         return old
-
-    def _renderer(self) -> Render | None:
-        """How rows become text."""
-        tokenizer = self.tokenizer
-        if not self.config.text or tokenizer is None:
-            return None
-        return lambda tokens: display(tokens, tokenizer)
 
     def _check_provenance(self, provenance: Provenance | None) -> None:
         if provenance is not None:
@@ -265,14 +290,3 @@ class SamplingRun:
         except OSError as error:
             path = error.filename or self._folder.path
             raise StorageError(str(path), error.strerror or str(error)) from error
-
-
-def _check_displays(tokenizer: Tokenizer | None) -> None:
-    """Raises InvalidJobError where rows could not be shown as text."""
-    if tokenizer is None:
-        raise InvalidJobError("text", "text without a tokenizer", "used with a model")
-    try:
-        display((), tokenizer)
-    except KeyError as error:
-        reason = f"text of a tokenizer without {error}"
-        raise InvalidJobError("text", reason, "used with one that has nanochat's tokens") from error

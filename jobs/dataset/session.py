@@ -27,6 +27,7 @@ _MOST_OPEN_PARTS = 64
 """So many may wait for stragglers; each has a file open."""
 _TURN_SECONDS = 1.0
 _SECONDS_BETWEEN_COUNTS = 5.0
+"""Of workers, once there are any."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,22 +100,23 @@ class Session:
                 break
             yield from self._take()
             self._store()
-            self._tolerance.check(self._progress.num_failed, self._num_new)
+            self._check_failures()
         self._store()
         with self._patience:
             self._flow.finish()
-        self._tolerance.check(self._progress.num_failed, self._num_new, is_end=True)
+        self._check_failures()
 
     def _count_workers(self) -> None:
         """Now and then."""
         if time.monotonic() >= self._next_count:
-            self._next_count = time.monotonic() + _SECONDS_BETWEEN_COUNTS
             with self._patience:
                 self._progress.num_workers = len(self._client.worker_models())
+            pause = _SECONDS_BETWEEN_COUNTS if self._progress.num_workers else _TURN_SECONDS
+            self._next_count = time.monotonic() + pause
 
-    @property
-    def _num_new(self) -> int:
-        return self._progress.num_done - self._progress.num_kept
+    def _check_failures(self) -> None:
+        its = self._progress
+        self._tolerance.check(its.num_failed, its.num_new, its.last_failure)
 
     def _push(self) -> Iterator[InputResult]:
         """Sends jobs on their way, many at a time, while there is room."""
@@ -195,4 +197,5 @@ class Session:
         self._parts.open(self._parts.number_of(failure.index)).add_failure(failure)
         self._progress.num_done += 1
         self._progress.num_failed += 1
+        self._progress.last_failure = f"{failure.location}: {failure.reason}"
         return InputResult(index=failure.index, id=failure.id, failure=failure)

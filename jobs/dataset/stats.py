@@ -16,7 +16,7 @@ def session_stats(progress: Progress, provenances: Sequence[Provenance]) -> dict
     return {
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(progress.seconds, 3),
-        "inputs": progress.num_done - progress.num_kept,
+        "inputs": progress.num_new,
         "rows": progress.num_rows,
         "tokens": progress.num_tokens,
         "failed": progress.num_failed,

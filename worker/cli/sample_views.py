@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from vocab.display import display
 
@@ -38,10 +39,13 @@ class ProgressView:
         self._console = console
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
         self._bar = Bar(
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("inputs  {task.fields[rest]}  ETA"),
-            TimeRemainingColumn(),
+            # It alone gives way where a terminal is narrow.
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn(
+                "{task.completed}/{task.total}  {task.fields[rest]}  ETA",
+                table_column=Column(no_wrap=True),
+            ),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=console,
         )
         self._task = self._bar.add_task("", total=None, rest="")
@@ -86,7 +90,7 @@ def show_plan(console: Console, run: SamplingRun, found: Survey) -> None:
     tokens = first.job.prompt_tokens
     lines = [
         f"inputs     {found.num_inputs}, of which {selected} are selected",
-        f"bad lines  {found.num_bad}",
+        f"bad lines  {found.num_bad}{_first_bad(found)}",
         f"rows       {found.num_rows} of all inputs",
         f"first      {first.location}, id {first.id or 'none'}, seed {first.job.seed}",
         f"           {len(tokens)} prompt tokens, {first.job.num_samples} rows",
@@ -99,27 +103,36 @@ def show_plan(console: Console, run: SamplingRun, found: Survey) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def _first_bad(found: Survey) -> str:
+    its = found.first_bad
+    return "" if its is None else f", the first: {its.location}: {its.reason}"
+
+
 def show_end(console: Console, run: SamplingRun) -> None:
     progress, totals = run.progress, run.totals()
-    if progress.num_done > progress.num_kept:
-        console.print(
-            f"{_rest(progress)} in {_duration(progress.seconds)}", highlight=False, soft_wrap=True
-        )
-    console.print(
+    lines = []
+    if progress.num_new:
+        lines.append(f"{_figures(progress)} in {_duration(progress.seconds)}")
+    lines.append(
         f"{run.folder}: {totals['rows']} rows of {totals['inputs']} inputs, {totals['tokens']} "
-        f"tokens; {totals['failed']} failed",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"tokens; {totals['failed']} failed"
     )
+    if totals["failed"]:
+        lines.append("failures.jsonl there has the reasons; --retry-failures tries again")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _rest(progress: Progress) -> str:
-    parts = [f"{progress.num_rows} rows", f"{progress.tokens_per_second:.0f} tokens/s"]
-    parts.append(f"{progress.num_failed} failed")
-    if progress.num_workers is not None:
-        parts.append(f"{progress.num_workers} worker{'' if progress.num_workers == 1 else 's'}")
-    return "  ".join(parts)
+    if progress.num_workers is None:
+        return _figures(progress)
+    is_one = progress.num_workers == 1
+    return f"{_figures(progress)}  {progress.num_workers} worker{'' if is_one else 's'}"
+
+
+def _figures(progress: Progress) -> str:
+    speed = f"{progress.tokens_per_second:.0f} tokens/s"
+    return f"{progress.num_rows} rows  {speed}  {progress.num_failed} failed"
 
 
 def _duration(seconds: float) -> str:
