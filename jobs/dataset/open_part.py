@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobs.dataset.failure import Failure
@@ -17,11 +17,18 @@ from jobs.dataset.render import Render
 class OpenPart:
     """What a part has: the rows of the file that it shall replace, if any, and its journal's.
 
-    `base`: a part of before, which lacks rows that are wanted now. With `retries`, inputs that
-    failed in it are to be tried again.
+    `base`: a part of before, which lacks rows that are wanted now, and `base_failed`, the inputs
+    that failed in it. With `retries` these are to be tried again.
     """
 
-    def __init__(self, journal: Journal, base: Path | None = None, *, retries: bool) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        base: Path | None = None,
+        base_failed: Iterable[int] = (),
+        *,
+        retries: bool,
+    ) -> None:
         self._journal = journal
         self._base = base
         self._base_rows: Counter[int] = Counter()
@@ -34,10 +41,10 @@ class OpenPart:
             self._base_rows = count_rows(base)
         if retries:
             journal.forget_failures()
-        elif base is not None:
+        else:
             self._base_failed = frozenset(
                 index
-                for index in PartSummary.of(base).failed
+                for index in base_failed
                 # Else it was tried again, by a process that was killed.
                 if journal.row_ends.get(index, 0) <= self._base_rows[index]
             )

@@ -80,9 +80,13 @@ class Parts:
         """The part, opened if it is not."""
         part = self._open.get(number)
         if part is None:
-            base = self._folder.part(number) if number in self._summaries else None
-            journal = Journal(self._folder.journal(number))
-            part = self._open[number] = OpenPart(journal, base, retries=self._retries)
+            summary = self._summaries.get(number)
+            part = self._open[number] = OpenPart(
+                Journal(self._folder.journal(number)),
+                base=None if summary is None else self._folder.part(number),
+                base_failed=() if summary is None else summary.failed,
+                retries=self._retries,
+            )
         return part
 
     @property
