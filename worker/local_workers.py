@@ -15,6 +15,8 @@ _CHECK_SECONDS = 0.5
 _STOP_SECONDS = 90.0
 _MOST_FAILURES = 3
 """Of a worker that ends by itself: it would do so again."""
+_BAD_ARGUMENTS = 2
+"""The exit code of a worker that can't use what it was given; another would not either."""
 _MOST_KILLS = 100
 """Of a worker that a signal ends: for a job that fails after its attempts, or want of memory."""
 
@@ -38,6 +40,7 @@ class LocalWorkers:
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self.num_restarts = 0
         self._num_failures = 0
+        self._is_in_vain = False
 
     def __enter__(self) -> LocalWorkers:
         self._processes = [self._start() for _ in range(self.number)]
@@ -78,8 +81,10 @@ class LocalWorkers:
     @property
     def _may_try(self) -> bool:
         num_kills = self.num_restarts - self._num_failures
-        return self._num_failures < _MOST_FAILURES * self.number and (
-            num_kills < _MOST_KILLS * self.number
+        return (
+            not self._is_in_vain
+            and self._num_failures < _MOST_FAILURES * self.number
+            and num_kills < _MOST_KILLS * self.number
         )
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -90,6 +95,7 @@ class LocalWorkers:
         while not self._is_stopping.wait(_CHECK_SECONDS):
             for index, process in enumerate(self._processes):
                 code = process.poll()
+                self._is_in_vain |= code == _BAD_ARGUMENTS
                 if code is not None and self._may_try:
                     self.num_restarts += 1
                     self._num_failures += code >= 0
