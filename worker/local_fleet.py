@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from worker.embedded import EmbeddedServer
 from worker.local_workers import LocalWorkers
 
+_LEASE_SECONDS = 5.0
+"""Of its workers: what one that is killed had costs a wait of this. Less than where a network is in
+between, and still the time of several beats; they come from a thread that no step of the engine
+holds up."""
+
 
 class LocalFleetError(Exception):
     """Nothing serves the queue any more, and nothing will; the message says what is gone."""
@@ -54,6 +59,7 @@ def local_fleet(
     """
     with EmbeddedServer() as server:
         arguments = ["--model", model, "--redis", server.url, "--queue", queue, "--quiet"]
+        arguments += ["--lease", str(_LEASE_SECONDS)]
         arguments += ["--max-rows", str(max_rows), "--device", device]
         arguments += [] if dtype is None else ["--dtype", dtype]
         arguments += ["--threads", str(threads or max(1, _num_cores() // workers))]
