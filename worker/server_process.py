@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import IO
@@ -17,6 +21,7 @@ _READY_SECONDS = 120.0
 _SETTLED_SECONDS = 1.0
 _STOP_SECONDS = 30.0
 _MOST_OF_LOG = 2000
+_PR_SET_PDEATHSIG = 1
 
 
 class ServerProcessError(Exception):
@@ -34,7 +39,12 @@ class ServerProcess:
         with self._log.open("ab") as log:
             self._log_offset = log.tell()
             self._process = subprocess.Popen(
-                [binary, *_options(path)], stdin=lock, stdout=log, stderr=log, cwd=path.parent
+                [binary, *_options(path)],
+                stdin=lock,
+                stdout=log,
+                stderr=log,
+                cwd=path.parent,
+                preexec_fn=functools.partial(_end_with, os.getpid()),
             )
         self._started_at = time.monotonic()
         self._ready_at: float | None = None
@@ -101,6 +111,17 @@ def ask(path: Path, command: str) -> str | None:
         connection.sendall(f"{command}\r\n".encode())
         return connection.recv(256).decode(errors="replace")
     return None
+
+
+def _end_with(parent: int) -> None:
+    """Before this process becomes another: let it get SIGTERM when its parent dies.
+
+    Only Linux can. Without it a server whose keeper was killed stays until somebody ends it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _options(path: Path) -> list[str]:

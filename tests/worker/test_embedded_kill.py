@@ -125,31 +125,45 @@ def test_the_next_owner_takes_over_at_once_what_a_killed_one_left(
             assert _keeper(connection).pid != keeper.pid
 
 
-def test_a_server_whose_keeper_is_killed_goes_on_and_ends_with_its_owner(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with embedded_server(folder) as url, open_connection(url) as connection:
-        pid = server_pid(connection)
-        _keeper(connection).kill()
-        until(lambda: caplog.records, what="a warning")
-        assert "the keeper of the embedded server was killed" in caplog.text
-        connection.set("key", "value")
-        with pytest.raises(EmbeddedServerError, match="already"), embedded_server(folder):
-            pass
-        assert connection.get("key") == b"value"
-    until(lambda: is_gone(pid), what="the server to end")
-
-
-def test_a_server_that_dies_after_its_keeper_is_lost(
+def test_a_keeper_that_is_killed_has_an_heir_and_the_data_stay(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with EmbeddedServer(folder) as server, open_connection(server.url) as connection:
-        pid = server_pid(connection)
-        _keeper(connection).kill()
-        until(lambda: "keeper of the embedded server was killed" in caplog.text, what="the news")
+        for number in range(2):
+            connection.rpush("numbers", number)
+            pid = server_pid(connection)
+            _keeper(connection).kill()
+            until(lambda pid=pid: server_pid(connection) not in (0, pid), what="another server")
+            assert is_gone(pid)
+        with pytest.raises(EmbeddedServerError, match="already"), embedded_server(folder):
+            pass
+        assert connection.lrange("numbers", 0, -1) == [b"0", b"1"]
         assert not server.is_lost
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: server.is_lost, what="the loss to be known")
+        last = server_pid(connection)
+    assert is_gone(last)
+    assert caplog.messages.count("the embedded server is started again: its keeper was killed") == 2
+
+
+def test_a_keeper_without_an_heir_is_a_server_that_is_lost(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedServer(folder) as server, open_connection(server.url) as connection:
+        (manifest,) = (folder / "appendonlydir").glob("*.manifest")
+        manifest.write_text("no manifest")
+        _keeper(connection).kill()
+        until(lambda: server.is_lost, what="the last try")
+    assert "given up: can't start a Valkey server" in caplog.messages[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a child learns of it")
+def test_a_server_ends_whose_keeper_and_owner_are_killed_at_once(start_owner: StartOwner) -> None:
+    owner, url = start_owner()
+    with open_connection(url) as connection:
+        pid, keeper = server_pid(connection), _keeper(connection)
+    os.kill(owner.pid, signal.SIGSTOP)  # it starts no other keeper
+    keeper.kill()
+    owner.kill()
+    until(lambda: is_gone(pid), what="the server to end")
 
 
 def test_two_that_start_at_the_same_time_are_one_server_and_one_refusal(

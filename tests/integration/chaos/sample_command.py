@@ -36,20 +36,12 @@ class SampleCommand:
         return self._those(lambda words: "worker.server_keeper" in words)
 
     def servers(self) -> list[psutil.Process]:
-        """Also one whose keeper is dead."""
         return self._those(lambda words: "valkey-server" in words[0])
 
     def kill(self) -> None:
-        """SIGKILL to the command alone; what it started is to end by itself.
-
-        But for a server that lacks its keeper: nobody ends that then, and it is killed.
-        """
-        keepers, servers = self.keepers(), self.servers()
+        """SIGKILL to the command alone; what it started is to end by itself."""
         self._process.kill()
         self._process.wait()
-        if not keepers:
-            for server in servers:
-                server.kill()
 
     def end(self) -> None:
         """Kill it if it runs, and wait until all that it started has ended by itself."""
