@@ -86,6 +86,8 @@ def for_verl(row: Record) -> Record:
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    if not files(folder):
+        sys.exit(f"{folder} holds no rows")
     print(with_pyarrow(folder).schema.to_string(show_schema_metadata=False))
     print(with_pandas(folder)[["id", "row_index", "num_tokens", "finish_reason"]].head())
     print(with_datasets(folder))

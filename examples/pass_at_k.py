@@ -52,6 +52,8 @@ def main() -> None:
     with arguments.answers.open() as file:
         answers = {line["id"]: line["answer"] for line in map(json.loads, file)}
     num_rows, num_right = count(arguments.folder, answers)
+    if not num_rows:
+        parser.error(f"{arguments.folder} holds no rows")
     for k in (1, 2, 4, 8):
         # Of fewer than k rows there is no estimate.
         chances = [pass_at_k(n, num_right[its], k) for its, n in num_rows.items() if n >= k]

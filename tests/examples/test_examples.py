@@ -120,3 +120,13 @@ def test_records_have_log_probabilities_where_a_trainer_looks_for_them() -> None
     row |= {"logprobs": [-0.5, 0.0]}
     assert for_trl([row, row])["logprobs"] == [[-0.5, 0.0]] * 2
     assert for_verl(row)["response_logprobs"] == [-0.5, 0.0]
+
+
+@pytest.mark.parametrize("script", ["load_rows", "pass_at_k"])
+def test_a_folder_without_rows_is_named(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, f"examples/{script}.py", str(tmp_path)]
+    command += [str(PROMPTS)] if script == "pass_at_k" else []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].endswith(f"{tmp_path} holds no rows")
