@@ -5,14 +5,19 @@ from __future__ import annotations
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
+
+if TYPE_CHECKING:  # processes without torch are measured, too
+    import torch
 
 
 def size(device: torch.device) -> int:
     """Now."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
 
@@ -20,7 +25,14 @@ def size(device: torch.device) -> int:
 def peak_size(device: torch.device) -> int:
     """At its largest so far."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.max_memory_allocated(device))
+    return peak_resident()
+
+
+def peak_resident() -> int:
+    """At its largest so far, what the kernel counts as resident."""
     # Not getrusage where there is another way: on Linux its peak includes that of the process
     # which started this one.
     try:

@@ -62,14 +62,14 @@ def local_fleet(
         arguments += ["--lease", str(_LEASE_SECONDS)]
         arguments += ["--max-rows", str(max_rows), "--device", device]
         arguments += [] if dtype is None else ["--dtype", dtype]
-        arguments += ["--threads", str(threads or max(1, _num_cores() // workers))]
+        arguments += ["--threads", str(threads or max(1, num_cores() // workers))]
         if drain_seconds is not None:
             arguments += ["--drain-seconds", str(drain_seconds)]
         with LocalWorkers(arguments, workers) as local:
             yield LocalFleet(server, local)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """That this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -21,25 +21,12 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     Returns False where the engine failed and the worker had to stop. Raises ModelError, or
     ServerUnavailableError where the server can't be reached at the start; later it is waited for.
     """
-    import torch  # only now: engine, imported first, prepares torch's environment
-
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     connection = open_connection(config.redis_url)
     address = address_of(connection)
     with server_errors(address):
         connection.ping()
         check_permissions(connection, config.queues)
-    model, tokenizer = load_model(config.model, device, config.dtype)
-    if tokenizer is None:
-        log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
-    engine = Engine(model, tokenizer, config.engine)
-    _report_probe(engine.provenance)
-    if device == "cpu" and engine.provenance.dtype == "float32" and are_missing():
-        log.warning("steps are slower than they could be: %s", HOW_TO_BUILD)
+    engine = load_engine(config)
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(
@@ -56,6 +43,25 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
         finally:
             _report(engine.stats)
             connection.close()
+
+
+def load_engine(config: WorkerConfig) -> Engine:
+    """The engine of a worker, with its model. Raises ModelError."""
+    import torch  # only now: engine, imported first, prepares torch's environment
+
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model, tokenizer = load_model(config.model, device, config.dtype)
+    if tokenizer is None:
+        log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
+    engine = Engine(model, tokenizer, config.engine)
+    _report_probe(engine.provenance)
+    if device == "cpu" and engine.provenance.dtype == "float32" and are_missing():
+        log.warning("steps are slower than they could be: %s", HOW_TO_BUILD)
+    return engine
 
 
 def _report_probe(provenance: Provenance) -> None:

@@ -38,8 +38,8 @@ def bench_queue(
     100,000 jobs. Compare only figures of one run. The defaults take about two minutes.
     """
     with reported_errors(), contextlib.ExitStack() as stack:
+        from bench.errors import BenchError
         from worker.queue_bench.config import QueueBenchConfig
-        from worker.queue_bench.errors import QueueBenchError
         from worker.queue_bench.run import run
         from worker.queue_bench.table import tables
 
@@ -55,7 +55,7 @@ def bench_queue(
         try:
             with out.status("bench") as status:
                 report = run(url, config, status.update)
-        except QueueBenchError as error:
+        except BenchError as error:
             raise FailureError(str(error)) from error
         for table in tables(report):
             out.print(table)

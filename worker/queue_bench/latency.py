@@ -9,13 +9,13 @@ from statistics import median, quantiles
 
 import redis
 
+from worker.bench_process import BenchProcess
 from worker.queue_bench.config import QueueBenchConfig
 from worker.queue_bench.leftovers import forget
 from worker.queue_bench.rowmill_system import RowmillSystem
 from worker.queue_bench.rq_system import RqSystem
 from worker.queue_bench.system import System
 from worker.queue_bench.throughput import RQ, batch_name
-from worker.queue_bench.worker_process import WorkerProcess
 
 _WARM_UP = 10
 _PAUSE = 0.02
@@ -57,7 +57,7 @@ def _latency(
 ) -> Latency:
     job_ids: list[str] = []
     milliseconds: list[float] = []
-    with WorkerProcess(
+    with BenchProcess(
         system.process, url=url, queue=system.queue, max_rows=max_rows, is_burst=False
     ) as process:
         process.go()

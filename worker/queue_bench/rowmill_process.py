@@ -10,9 +10,10 @@ from typing import Any, cast
 from engine import Engine, EngineConfig
 from jobs.connection import open_connection
 from worker.batch_worker import BatchWorker
+from worker.bench_process import serve
 from worker.config import WorkerConfig
 from worker.queue_bench.free_engine import FreeEngine
-from worker.queue_bench.worker_process import serve
+from worker.queue_bench.server_time import server_time
 
 
 def main(url: str, queue: str, max_rows: int, is_burst: bool) -> None:
@@ -25,11 +26,12 @@ def main(url: str, queue: str, max_rows: int, is_burst: bool) -> None:
     worker = BatchWorker(cast(Engine, free), connection, config)
 
     def work() -> dict[str, Any]:
+        started = server_time(connection)
         if not worker.work(burst=is_burst):
             raise SystemExit(1)
-        return {"engine_seconds": free.seconds}
+        return {"engine_seconds": free.seconds, "started": started}
 
-    serve(connection, work)
+    serve(work)
 
 
 if __name__ == "__main__":

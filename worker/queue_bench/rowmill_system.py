@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.errors import BenchError
 from jobs import Client, SampledRows
-from worker.queue_bench.errors import QueueBenchError
 from worker.queue_bench.payload import JOB, NUM_TOKENS
 
 _TIMEOUT = 120.0
@@ -30,5 +30,5 @@ class RowmillSystem:
     def results(self, job_ids: Sequence[str]) -> None:
         for job_id, outcome in self._client.results(job_ids, _TIMEOUT):
             if not isinstance(outcome, SampledRows):
-                raise QueueBenchError(f"job {job_id} has no rows: {outcome}")
+                raise BenchError(f"job {job_id} has no rows: {outcome}")
             assert len(outcome.rows[0].tokens) == NUM_TOKENS

@@ -11,7 +11,8 @@ import redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from worker.queue_bench.worker_process import serve
+from worker.bench_process import serve
+from worker.queue_bench.server_time import server_time
 
 
 def main(url: str, queue: str, max_rows: int, is_burst: bool) -> None:
@@ -21,10 +22,11 @@ def main(url: str, queue: str, max_rows: int, is_burst: bool) -> None:
     worker = SimpleWorker([queue], connection=connection, serializer=JSONSerializer)
 
     def work() -> dict[str, Any]:
+        started = server_time(connection)
         worker.work(burst=is_burst)
-        return {"engine_seconds": 0.0}
+        return {"engine_seconds": 0.0, "started": started}
 
-    serve(connection, work)
+    serve(work)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from worker.queue_bench.errors import QueueBenchError
+from bench.errors import BenchError
 from worker.queue_bench.payload import JOB, MASKS, PROVENANCE, TOKENS
 
 _TIMEOUT = 120
@@ -52,6 +52,6 @@ class RqSystem:
             job = Job(job_id, connection=self._connection, serializer=JSONSerializer)
             result = job.latest_result(timeout=_TIMEOUT)
             if result is None or result.type is not Result.Type.SUCCESSFUL:
-                raise QueueBenchError(f"RQ's job {job_id} has no result")
+                raise BenchError(f"RQ's job {job_id} has no result")
             rows: Any = result.return_value
             assert rows["rows"][0]["tokens"] == TOKENS

@@ -21,7 +21,7 @@ from worker.queue_bench.throughput import measure_throughput
 def run(url: str, config: QueueBenchConfig, progress: Callable[[str], None]) -> QueueBenchReport:
     """Measure on the server at `url`, on queues of its own, of which nothing is left.
 
-    Raises ServerUnavailableError, or QueueBenchError where a worker or a result is amiss.
+    Raises ServerUnavailableError, or BenchError where a worker or a result is amiss.
     """
     queue = f"bench-{uuid4().hex[:8]}"
     with open_connection(url) as connection, server_errors(address_of(connection)):

@@ -12,7 +12,7 @@ class System(Protocol):
     name: str
     queue: str
     process: str
-    """The module that runs its worker; see WorkerProcess."""
+    """The module that runs its worker; see BenchProcess."""
 
     def submit(self) -> str:
         """Push one job and return its ID."""
@@ -21,4 +21,4 @@ class System(Protocol):
         """Push so many in the fastest way that there is."""
 
     def results(self, job_ids: Sequence[str]) -> None:
-        """Wait for the jobs' rows and read them. Raises QueueBenchError where one has none."""
+        """Wait for the jobs' rows and read them. Raises BenchError where one has none."""

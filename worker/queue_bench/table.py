@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.table import Table
 
+from worker.bench_table import table
 from worker.queue_bench.claim_time import ClaimTime
 from worker.queue_bench.report import QueueBenchReport
 from worker.queue_bench.throughput import RQ, Throughput
@@ -32,22 +33,22 @@ def tables(report: QueueBenchReport) -> Iterator[RenderableType]:
 
 
 def _speeds(throughput: Throughput) -> Table:
-    table = _table("", "worker", "whole", "submit", "submit many", "read")
+    shown = table("", "worker", "whole", "submit", "submit many", "read")
     for system in throughput.turns:
         speeds = [throughput.speed(system, "worked")]
         its_whole = throughput.whole_speed(system) if system in throughput.whole else None
         others = [throughput.speed(system, of) for of in ("submitted", "submitted_many", "read")]
         cells = [*speeds, its_whole, *others]
-        table.add_row(system, *("" if cell is None else f"{cell:,.0f}" for cell in cells))
-    return table
+        shown.add_row(system, *("" if cell is None else f"{cell:,.0f}" for cell in cells))
+    return shown
 
 
 def _counts(throughput: Throughput) -> Table:
-    table = _table("", "", "commands", "round trips", "bytes in", "bytes out")
+    shown = table("", "", "commands", "round trips", "bytes in", "bytes out")
     for system in throughput.turns:
         for phase, heading in _PHASES.items():
             counts = throughput.counts(system, phase)
-            table.add_row(
+            shown.add_row(
                 system if phase == "push" else "",
                 heading,
                 f"{counts.commands:.1f}",
@@ -55,39 +56,32 @@ def _counts(throughput: Throughput) -> Table:
                 f"{counts.bytes_in:,.0f}",
                 f"{counts.bytes_out:,.0f}",
             )
-        table.add_section()
-    return table
+        shown.add_section()
+    return shown
 
 
 def _latencies(report: QueueBenchReport) -> Table:
-    table = _table("", "median", "p95", "p99", "of it the engine")
+    shown = table("", "median", "p95", "p99", "of it the engine")
     for system, latency in report.latency.items():
-        table.add_row(
+        shown.add_row(
             system,
             f"{latency.median:.2f}",
             f"{latency.p95:.2f}",
             f"{latency.p99:.2f}",
             f"{latency.engine:.3f}",
         )
-    return table
+    return shown
 
 
 def _claims(report: QueueBenchReport) -> Table:
-    table = _table("queued", "tenants", "ms", "relative")
+    shown = table("queued", "tenants", "ms", "relative")
     first: dict[int, ClaimTime] = {}
     for claim in report.claims:
         base = first.setdefault(claim.num_tenants, claim).milliseconds
-        table.add_row(
+        shown.add_row(
             f"{claim.num_queued:,}",
             str(claim.num_tenants or "none"),
             f"{claim.milliseconds:.2f}",
             f"{claim.milliseconds / base:.2f}",
         )
-    return table
-
-
-def _table(*headings: str) -> Table:
-    table = Table(headings[0])
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right")
-    return table
+    return shown

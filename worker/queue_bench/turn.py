@@ -9,10 +9,11 @@ from typing import Any
 
 import redis
 
+from worker.bench_process import BenchProcess
 from worker.queue_bench.leftovers import forget
 from worker.queue_bench.server_counts import ServerCounts
+from worker.queue_bench.server_time import server_time
 from worker.queue_bench.system import System
-from worker.queue_bench.worker_process import WorkerProcess, server_time
 
 _AT_ONCE = 1000
 _SHARE_OF_SINGLES = 8
@@ -44,7 +45,7 @@ class Turn:
         many, many_seconds = _timed(lambda: system.submit_many(num_many))
         job_ids += many
         counts.append(ServerCounts.of(connection))
-        with WorkerProcess(
+        with BenchProcess(
             system.process, url=url, queue=system.queue, max_rows=max_rows, is_burst=True
         ) as process:
             process.go()
@@ -70,7 +71,7 @@ def whole_path(
 ) -> float:
     """Jobs per second from the worker's start until a client that reads meanwhile has the rows."""
     job_ids = system.submit_many(num_jobs)
-    with WorkerProcess(
+    with BenchProcess(
         system.process, url=url, queue=system.queue, max_rows=max_rows, is_burst=True
     ) as process:
         process.go()

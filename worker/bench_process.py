@@ -1,4 +1,4 @@
-"""A worker in a process of its own, which says when it started and what it counted."""
+"""A part of a bench in a process of its own, which says what it counted."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import redis
-
-from worker.queue_bench.errors import QueueBenchError
+from bench.errors import BenchError
 
 _STOP_SECONDS = 60.0
 
 
-class WorkerProcess:
+class BenchProcess:
     """Runs `python -m MODULE JSON`, which calls `serve` below. Leaving the context ends it."""
 
     def __init__(self, module: str, **settings: Any) -> None:
@@ -26,11 +24,11 @@ class WorkerProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self) -> BenchProcess:
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":  # imports are not measured
             self._end()
-            raise QueueBenchError(f"{self._module} did not start")
+            raise BenchError(f"{self._module} did not start")
         return self
 
     def __exit__(
@@ -51,7 +49,7 @@ class WorkerProcess:
         """What it found, once it has come to its end."""
         output, _ = self._process.communicate(timeout=600)
         if self._process.returncode != 0:
-            raise QueueBenchError(f"{self._module} ended with {self._process.returncode}")
+            raise BenchError(f"{self._module} ended with {self._process.returncode}")
         found: dict[str, Any] = json.loads(output)
         return found
 
@@ -69,15 +67,8 @@ class WorkerProcess:
             self._process.communicate()
 
 
-def serve(connection: redis.Redis, work: Callable[[], dict[str, Any]]) -> None:
-    """The other side: waits for `go`, works, and prints when it began, by the server's clock."""
+def serve(work: Callable[[], dict[str, Any]]) -> None:
+    """The other side: waits for `go`, works, and prints what it found."""
     print("ready", flush=True)
     sys.stdin.readline()
-    started = server_time(connection)
-    print(json.dumps({**work(), "started": started}), flush=True)
-
-
-def server_time(connection: redis.Redis) -> float:
-    """Seconds by the server's clock."""
-    seconds, microseconds = connection.time()
-    return float(seconds + microseconds / 1e6)
+    print(json.dumps(work()), flush=True)
