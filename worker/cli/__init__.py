@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import bench, bench_queue, demo, result, sample, submit, worker
+from worker.cli import bench, bench_queue, bench_sample, demo, result, sample, submit, worker
 
 app = typer.Typer(
     help="Batched inference behind a job queue: the same tokens, whatever shares the batch.",
@@ -19,10 +19,11 @@ app = typer.Typer(
 for command in (demo.demo, worker.worker, sample.sample, submit.submit, result.result):
     app.command()(command)
 
-# The bench of the engine by itself, and with `queue` that of the queue.
+# The bench of the engine by itself, and with a command that of the queue or of sampling.
 benches = typer.Typer()
 benches.callback(invoke_without_command=True)(bench.bench)
 benches.command("queue")(bench_queue.bench_queue)
+benches.command("sample")(bench_sample.bench_sample)
 app.add_typer(benches, name="bench")
 
 
