@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from array import array
 from pathlib import Path
 
@@ -93,3 +95,27 @@ def test_pandas_pyarrow_and_datasets_open_a_part_as_it_is(tmp_path: Path, column
     assert loaded[4]["tokens"] == expected
     assert loaded.num_rows == 120
     assert ("logprobs" in loaded.column_names) == columns.logprobs
+
+
+def test_a_part_is_written_without_pandas(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from jobs.dataset.part import Columns, PartRow, write_part
+row = PartRow(input_index=0, id=None, row_index=0, tokens=b"", mask=b"", finish_reason="stop",
+              seed=1, model="m")
+write_part(Path({str(tmp_path / "part.parquet")!r}), Columns(), [row],
+           num_samples=1, num_inputs=1, failed=())
+print("pandas" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "False\n", result.stderr
+
+
+def test_columns_are_those_that_arrow_itself_would_make(tmp_path: Path) -> None:
+    write(tmp_path / "part.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "part.parquet")
+    for name in ("input_index", "id", "row_index", "finish_reason", "seed", "model", "text"):
+        values = [getattr(its, name) for its in ROWS]
+        assert table[name].combine_chunks() == pyarrow.array(values, table[name].type)
+    table.validate(full=True)
