@@ -1,8 +1,8 @@
 """The batch worker: RQ's worker with many jobs at once, all in one continuous batch.
 
-The step thread (the caller of `work`) claims jobs and keeps the engine stepping; the finalizer
-stores outcomes; the heart extends leases and tells which claims are lost; the caretaker looks after
-the queues. They share `Claims`, and the connection pool.
+The step thread (the caller of `work`) keeps the engine stepping; the claimer brings jobs; the
+finalizer stores outcomes; the heart extends leases and tells which claims are lost; the caretaker
+looks after the queues. They share `Claims`, and the connection pool.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from engine import Engine, RequestError
 from jobs import JobsError
 from worker.caretaker import Caretaker
 from worker.claim import Claim
+from worker.claimer import Claimer
 from worker.claims import Claims
 from worker.config import WorkerConfig
 from worker.doorbell import Doorbell
@@ -38,12 +39,10 @@ from worker.translate import to_job, to_request
 
 _IDLE_SECONDS = 1.0
 """Longest wait for a job: how late an idle worker notices a signal."""
-_CLAIM_SECONDS = 0.01
-"""Shortest time between looks at an empty queue while rows are running."""
-_BLOCKED_SECONDS = 10.0
-"""How long other queues are served while a job of one has to run alone."""
+_MOMENT = 0.01
+_SHARE_OF_STEP = 0.02
+"""Of a step's time, what may be spent on waiting for a claim, which else comes a step later."""
 _RECONNECT_SECONDS = 1.0
-_LONGEST_CLAIM_WAIT = 8.0
 _STORE_SECONDS = 15.0
 _HASTY_SECONDS = 5.0
 
@@ -96,11 +95,11 @@ class BatchWorker(RqWorker):
             Ticking("caretaker", interval, caretaker.see_to),
         ]
         self._doorbell = Doorbell(connection, queues)
+        self._claimer = Claimer(self._ledger, self._claims)
+        self._early_stops: list[str] = []
+        """Jobs to be stopped that may be among those of the claim that is under way."""
+        self._step_seconds = 0.0  # of the last one
         self._num_signals = 0
-        self._next_claim = 0.0
-        self._claim_wait = _RECONNECT_SECONDS
-        self._blocked_since = math.inf
-        """When claims began to find a job that has to run alone."""
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
         """Run until a signal, or with `burst` until the queues are empty.
@@ -142,29 +141,32 @@ class BatchWorker(RqWorker):
         return is_well
 
     def _serve(self, burst: bool) -> None:
-        while self._num_signals == 0:
-            # Outcomes and what follows them may put more on the queues.
-            is_settled = not len(self._claims) and self._follow_ups.is_idle
-            has_asked = self._claim()
-            self._drop()
-            if self._engine.has_work:
-                self._step()
-            elif burst and is_settled and has_asked and self._ledger.is_empty:
-                return
-            elif burst:
-                time.sleep(_CLAIM_SECONDS)
-            else:
-                self._wait()
+        try:
+            while self._num_signals == 0:
+                # Outcomes and what follows them may put more on the queues.
+                is_settled = not len(self._claims) and self._follow_ups.is_idle
+                has_answer = self._claim()
+                self._drop()
+                if self._engine.has_work:
+                    self._step()
+                elif burst and is_settled and has_answer and self._claimer.is_empty:
+                    return
+                elif burst:
+                    time.sleep(_MOMENT)
+                else:
+                    self._wait()
+        finally:
+            if claims := self._claimer.close():
+                self._claims.remove(claims)  # the heart must not extend them
+                with contextlib.suppress(redis.RedisError):  # else they run out by themselves
+                    self._ledger.give_back(claims)
 
     def _drain(self) -> None:
         """Finish what runs, for as long as there is patience; then give the rest back."""
         seconds = self._config.drain_seconds
         if self._running:
-            log.info(
-                "finishing %d jobs for at most %g s; a second signal gives them back at once",
-                len(self._running),
-                seconds,
-            )
+            hint = "a second signal gives them back at once"
+            log.info("finishing %d jobs for at most %g s; %s", len(self._running), seconds, hint)
         self._shutdown_requested_date = utc_now()
         with contextlib.suppress(redis.RedisError):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
@@ -181,7 +183,7 @@ class BatchWorker(RqWorker):
         """Wait until all are stored, but not for long once none gets through; tells if so."""
         self._finalizer.close()
         since, num_left = time.monotonic(), len(self._claims)
-        while not self._finalizer.join(_CLAIM_SECONDS):
+        while not self._finalizer.join(_MOMENT):
             if len(self._claims) < num_left:
                 since, num_left = time.monotonic(), len(self._claims)
             patience = _HASTY_SECONDS if self._num_signals > 1 else _STORE_SECONDS
@@ -193,31 +195,20 @@ class BatchWorker(RqWorker):
     def _claim(self) -> bool:
         """Take as many jobs as there are free rows; a bad one fails, and its neighbours run.
 
-        Returns whether the server was asked and has answered.
+        Returns whether the server has answered.
         """
-        now = time.monotonic()
         num_free = self._engine.config.max_rows - self._engine.num_busy_rows
-        if num_free <= 0 or self._running.is_alone or now < self._next_claim:
+        claims = self._claimer.claim(
+            0 if self._running.is_alone else num_free,
+            is_idle=not self._running,
+            seconds=_SHARE_OF_STEP * self._step_seconds,
+        )
+        if claims is None:
             return False
-        if self._running and now > self._blocked_since + _BLOCKED_SECONDS:
-            return False  # a job has long been waiting for this worker to run nothing
-        try:
-            claims = self._ledger.claim(num_free, is_idle=not self._running)
-        except redis.RedisError as error:
-            log.warning("can't claim jobs, will try again: %s", error)
-            self._next_claim = time.monotonic() + self._claim_wait
-            self._claim_wait = min(2 * self._claim_wait, _LONGEST_CLAIM_WAIT)
-            return False
-        self._claim_wait = _RECONNECT_SECONDS
-        self._claims.add(claims)
         for claim in claims:
             self._submit(claim)
-        if not self._ledger.is_blocked:
-            self._blocked_since = math.inf
-        elif self._blocked_since == math.inf:
-            self._blocked_since = now
-        if not claims:
-            self._next_claim = time.monotonic() + _CLAIM_SECONDS
+        while self._early_stops:
+            self._stop_job(self._early_stops.pop())
         return True
 
     def _submit(self, claim: Claim) -> None:
@@ -237,7 +228,10 @@ class BatchWorker(RqWorker):
         self._running.add(claim, job.deadline_seconds)
 
     def _step(self) -> None:
-        for result in self._engine.step():
+        started = time.monotonic()
+        results = self._engine.step()
+        self._step_seconds = time.monotonic() - started
+        for result in results:
             claim = self._running.pop(result.request_id)
             if result.error is None:
                 self._finalizer.finish(claim, result)
@@ -252,17 +246,25 @@ class BatchWorker(RqWorker):
                 self._engine.cancel(execution_id)
                 self._finalizer.drop(self._running.pop(execution_id))
         while not self.stops.empty():
-            for claim in self._running.pop_job(self.stops.get()):
-                self._engine.cancel(claim.execution_id)
-                self._finalizer.fail(claim, "stopped on request", status="stopped")
+            job_id = self.stops.get()
+            if not self._stop_job(job_id) and self._claimer.is_asking:
+                self._early_stops.append(job_id)
         for claim, reason in self._running.pop_overdue():
             self._engine.cancel(claim.execution_id)
             self._finalizer.fail(claim, reason)
 
+    def _stop_job(self, job_id: str) -> bool:
+        """Tells whether it ran."""
+        claims = self._running.pop_job(job_id)
+        for claim in claims:
+            self._engine.cancel(claim.execution_id)
+            self._finalizer.fail(claim, "stopped on request", status="stopped")
+        return bool(claims)
+
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""
-        seconds = self._next_claim - time.monotonic()
-        if seconds > _CLAIM_SECONDS:  # the last claim failed, and a queue that has jobs is no news
+        seconds = self._claimer.seconds_left
+        if seconds > _MOMENT:  # the last claim failed, and a queue that has jobs is no news
             time.sleep(seconds)
             return
         try:
@@ -270,7 +272,7 @@ class BatchWorker(RqWorker):
                 time.sleep(_IDLE_SECONDS)
             else:
                 self._doorbell.wait(_IDLE_SECONDS)
-                self._next_claim = 0.0
+                self._claimer.hurry()
         except redis.RedisError as error:
             log.warning("can't reach the server, will try again: %s", error)
             time.sleep(_RECONNECT_SECONDS)
