@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.names import PEERS, PLOT_SUFFIXES, SEQUENTIAL, WORKLOADS
-from worker.cli.options import Threads
+from worker.cli.options import Threads, names
 from worker.cli.output_file import check_writable, write_json
 from worker.cli.reporting import (
     BadInputError,
@@ -75,8 +75,8 @@ def bench(
         _check_files(json, plot, peers)
         try:
             config = BenchConfig(
-                workloads=_names(workloads),
-                peers=_names(peers),
+                workloads=names(workloads),
+                peers=names(peers),
                 repeats=repeats,
                 peer_repeats=peer_repeats,
                 device=device,
@@ -112,10 +112,6 @@ def _check_nothing_given(context: typer.Context) -> None:
             raise BadInputError(f"--{option}: goes after {command!r}, if {command} takes it")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
-
-
 def _check_files(json: Path | None, plot: Path | None, peers: str) -> None:
     """What can be known to fail before the run."""
     if json is not None:
@@ -126,7 +122,7 @@ def _check_files(json: Path | None, plot: Path | None, peers: str) -> None:
         raise FailureError("--plot needs matplotlib: pip install 'rowmill[bench]'")
     if plot.suffix not in PLOT_SUFFIXES:
         raise BadInputError(f"--plot: must end in {' or '.join(PLOT_SUFFIXES)}, not {plot}")
-    if SEQUENTIAL not in _names(peers):
+    if SEQUENTIAL not in names(peers):
         raise BadInputError(f"--plot shows ratios to {SEQUENTIAL}: --peers has to name it")
     check_writable("--plot", plot)
 

@@ -72,3 +72,8 @@ def given_url(redis: str | None) -> str | None:
 def server_url(redis: str | None, data: Path | None) -> str:
     """The server that a producer or reader talks to."""
     return given_url(redis) or socket_url(data or default_folder())
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Of a list with commas between."""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)

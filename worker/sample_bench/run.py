@@ -13,7 +13,7 @@ from worker.sample_bench.config import SampleBenchConfig
 from worker.sample_bench.memory import measure_memory
 from worker.sample_bench.report import SampleBenchReport
 from worker.sample_bench.throughput import measure_throughput
-from worker.sample_bench.workload import questions, randoms
+from worker.sample_bench.workload import build
 
 
 def run(config: SampleBenchConfig, progress: Callable[[str], None]) -> SampleBenchReport:
@@ -24,20 +24,16 @@ def run(config: SampleBenchConfig, progress: Callable[[str], None]) -> SampleBen
     threads = config.threads or num_cores()
     with tempfile.TemporaryDirectory(prefix="rowmill-bench-") as name:
         folder = Path(name)
-        workloads = [
-            questions(folder, config.questions, config.num_samples),
-            randoms(folder, config.randoms, config.num_samples, is_quick=config.is_quick),
-        ]
         throughput = [
             measure_throughput(
-                workload,
+                build(workload, folder, config),
                 folder,
                 max_rows=config.max_rows,
                 threads=threads,
                 repeats=config.repeats,
                 progress=progress,
             )
-            for workload in workloads
+            for workload in config.workloads
         ]
         memory = measure_memory(
             folder,

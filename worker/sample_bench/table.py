@@ -20,6 +20,8 @@ def tables(report: SampleBenchReport) -> Iterator[RenderableType]:
     yield report.machine
     yield f"\nTokens per second, medians: {report.threads} threads, {report.max_rows} rows at once"
     yield _speeds(report.throughput)
+    if not report.memory:
+        return
     yield "\nWith an engine that costs nothing. MB at most: of the sampler's process; of the"
     yield "server's data and process, above what they were before"
     yield _memory(report.memory)

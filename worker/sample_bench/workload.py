@@ -16,6 +16,7 @@ from bench.model import bench_model
 from vocab import ByteTokenizer
 from vocab.conversation import render_question
 from worker.arithmetic import arithmetic_question
+from worker.sample_bench.config import QUESTIONS, RANDOM, SampleBenchConfig
 
 QUESTION_TOKENS = 96
 _RANDOM_TOKENS = 64
@@ -34,12 +35,19 @@ class Workload:
     max_tokens: int
 
 
+def build(name: str, folder: Path, config: SampleBenchConfig) -> Workload:
+    """The workload of that name, with its files in `folder`."""
+    if name == QUESTIONS:
+        return questions(folder, config.questions, config.num_samples)
+    return randoms(folder, config.randoms, config.num_samples, is_quick=config.is_quick)
+
+
 def questions(folder: Path, num_inputs: int, num_samples: int) -> Workload:
     """Arithmetic for the shipped model; its rows end when they are done."""
     rng, tokenizer = random.Random(0), ByteTokenizer()
     prompts = (render_question(arithmetic_question(rng).text, tokenizer) for _ in range(num_inputs))
     return Workload(
-        name="questions",
+        name=QUESTIONS,
         model="demo",
         inputs=_written(folder / "questions.jsonl", prompts),
         num_inputs=num_inputs,
@@ -60,7 +68,7 @@ def randoms(folder: Path, num_inputs: int, num_samples: int, *, is_quick: bool) 
     tokens = range(model.config.vocab_size)
     prompts = (rng.choices(tokens, k=_RANDOM_PROMPT) for _ in range(num_inputs))
     return Workload(
-        name="random",
+        name=RANDOM,
         model=str(checkpoint),
         inputs=_written(folder / "random.jsonl", prompts),
         num_inputs=num_inputs,
