@@ -15,18 +15,18 @@ class SampleBenchConfig:
     """Raises BenchConfigError naming the first bad field."""
 
     workloads: tuple[str, ...] = WORKLOADS
-    questions: int = 1500
+    questions: int = 1000
     """Inputs of a turn with the shipped model."""
-    randoms: int = 140
+    randoms: int = 80
     """Inputs of a turn with the bench's random model, whose steps are heavier."""
     num_samples: int = 8
-    """Rows of an input."""
+    """Rows of an input, where speed is measured."""
     max_rows: int = 64
     threads: int | None = None
     """CPU threads of the engine; None: the cores that there are."""
     repeats: int = 3
     memory_inputs: tuple[int, ...] = (20_000, 100_000)
-    """Of the runs in which memory is measured."""
+    """Of the runs in which memory is measured, with a row each."""
     is_quick: bool = False
     """A toy in place of the random model."""
 

@@ -22,7 +22,6 @@ class MemoryFigure:
     """Of one run. The server's are above what it took before."""
 
     num_inputs: int
-    num_rows: int
     inputs_per_second: float
     sampler_peak_bytes: int
     server_base_bytes: int
@@ -36,21 +35,20 @@ def measure_memory(
     folder: Path,
     sizes: tuple[int, ...],
     *,
-    num_samples: int,
     max_rows: int,
     progress: Callable[[str], None],
 ) -> list[MemoryFigure]:
     """A run of each size on a server of its own, with the real worker."""
-    return [_measure(folder, size, num_samples, max_rows, progress) for size in sizes]
+    return [_measure(folder, size, max_rows, progress) for size in sizes]
 
 
 def _measure(
-    folder: Path, size: int, num_samples: int, max_rows: int, progress: Callable[[str], None]
+    folder: Path, size: int, max_rows: int, progress: Callable[[str], None]
 ) -> MemoryFigure:
     progress(f"memory: {size:,} inputs")
     place = folder / f"memory-{size}"
     place.mkdir()
-    workload = questions(place, size, num_samples)
+    workload = questions(place, size, num_samples=1)
     with (
         embedded_server() as url,
         open_connection(url) as connection,
@@ -69,13 +67,12 @@ def _measure(
             _QUEUE,
             workload.inputs,
             place / "out",
-            num_samples=num_samples,
+            num_samples=workload.num_samples,
             max_tokens=NUM_TOKENS,
         )
         worker.stop()
     return MemoryFigure(
         num_inputs=its.inputs,
-        num_rows=its.rows,
         inputs_per_second=its.inputs / its.seconds,
         sampler_peak_bytes=its.peak_bytes,
         server_base_bytes=memory.base_resident_bytes,

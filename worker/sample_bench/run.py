@@ -38,7 +38,6 @@ def run(config: SampleBenchConfig, progress: Callable[[str], None]) -> SampleBen
         memory = measure_memory(
             folder,
             config.memory_inputs,
-            num_samples=config.num_samples,
             max_rows=config.max_rows,
             progress=progress,
         )

@@ -42,11 +42,10 @@ def _speeds(throughput: Sequence[Throughput]) -> Table:
 
 
 def _memory(figures: Sequence[MemoryFigure]) -> Table:
-    shown = table("inputs", "rows", "inputs/s", "sampler", "server's data", "server")
+    shown = table("inputs", "inputs/s", "sampler", "server's data", "server")
     for its in figures:
         shown.add_row(
             f"{its.num_inputs:,}",
-            f"{its.num_rows:,}",
             f"{its.inputs_per_second:,.0f}",
             f"{its.sampler_peak_bytes / _MB:,.0f}",
             f"{its.server_peak_bytes / _MB:,.1f}",
