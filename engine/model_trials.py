@@ -61,10 +61,13 @@ def forward_trial(model: PackedModel, tile: int) -> Trial:
     num_tokens = round_up(_FORWARD_ROWS, _common(tile))
     tokens_T = torch.randint(shape.vocab_size or 1, (num_tokens,), generator=generator)
     positions_T = torch.randint(shape.max_seq_len, (num_tokens,), generator=generator)
+    previous = [tokens_T.flip(0)] if shape.reads_previous else []
     return Trial(
         name="the model's forward",
-        run=lambda tokens, positions: model(tokens, positions, _attend_to_itself),
-        inputs=(tokens_T.to(device), positions_T.to(device)),
+        run=lambda tokens, positions, *previous: model(
+            tokens, positions, _attend_to_itself, None, *previous
+        ),
+        inputs=tuple(its.to(device) for its in (tokens_T, positions_T, *previous)),
         sizes=_sizes(_FORWARD_SIZES, num_tokens, tile),
         is_tiled=True,
     )

@@ -43,10 +43,11 @@ def native_attention_trials(kernels: Library, shape: ModelShape) -> list[Trial]:
     """Of each way in which its layers attend."""
     kv_heads = min(shape.num_kv_heads, _MOST_KV_HEADS)
     heads = kv_heads * (shape.num_heads // shape.num_kv_heads)
-    fewer = {"num_layers": 1, "num_heads": heads, "num_kv_heads": kv_heads}
     trials = []
     for label, rule in tried_rules(shape):
-        layer = dataclasses.replace(shape, rules=(rule,), **fewer)
+        layer = dataclasses.replace(
+            shape, num_layers=1, num_heads=heads, num_kv_heads=kv_heads, rules=(rule,)
+        )
         trials += _trials(kernels, layer, label)
     return trials
 

@@ -115,10 +115,20 @@ class PackedRunner:
             self._padded(positions),
             attend,
             self._padded(wanted) if chunks else None,
+            *self._previous(rows, chunks),
         )
         for chunk in chunks:
             chunk.request.prefix.num_tokens = chunk.end
         return logits[: len(rows)], logits[len(rows) : num_wanted]
+
+    def _previous(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> list[Tensor]:
+        """The token before each of the batch, for a model that reads it."""
+        if not self.shape.reads_previous:
+            return []
+        previous = [row.previous_token for row in rows]
+        for chunk in chunks:
+            previous += chunk.previous_tokens
+        return [self._padded(previous)]
 
     def _attention(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> Attend:
         if self._kernels is None or not (rows or chunks):

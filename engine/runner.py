@@ -25,6 +25,12 @@ class Chunk:
         return self.request.request.prompt_tokens[self.start : self.end]
 
     @property
+    def previous_tokens(self) -> Sequence[int]:
+        """The token before each; the prompt's first has itself there."""
+        prompt = self.request.request.prompt_tokens
+        return [prompt[max(self.start - 1, 0)], *prompt[self.start : self.end - 1]]
+
+    @property
     def is_last(self) -> bool:
         return self.end == self.request.num_prompt_tokens
 

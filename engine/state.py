@@ -140,6 +140,11 @@ class RowState:
         """The place of the row's newest token in its sequence, prompt included."""
         return self.request.num_prompt_tokens + len(self.tokens) - 1
 
+    @property
+    def previous_token(self) -> int:
+        """The one before the newest."""
+        return self.tokens[-2] if len(self.tokens) > 1 else self.request.request.prompt_tokens[-1]
+
     def uniform(self) -> float:
         """The random number of the position that is to be sampled next."""
         return self._uniforms(len(self.tokens))

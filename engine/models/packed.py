@@ -39,6 +39,8 @@ class ModelShape:
     """Longest sequence, prompt and generated tokens together."""
     rules: tuple[AttentionRule, ...] = ()
     """How each layer attends; empty: all see everything, scaled by the root of the head width."""
+    reads_previous: bool = False
+    """Whether the forward also takes the token before each."""
 
     def __post_init__(self) -> None:
         if not self.rules:
@@ -72,7 +74,13 @@ class PackedModel(Protocol):
         positions_T: Tensor,
         attend: Attend,
         logit_index_N: Tensor | None = None,
-    ) -> Tensor: ...
+        *previous_T: Tensor,
+    ) -> Tensor:
+        """`previous_T` is one tensor where `shape.reads_previous` is true, else none.
+
+        It holds the token before each of `tokens_T` in its own sequence, and in the place of a
+        sequence's first token that token itself.
+        """
 
 
 def is_packed(model: Any) -> TypeGuard[PackedModel]:
