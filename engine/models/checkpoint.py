@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,14 @@ def find_checkpoint(folder: Path) -> Checkpoint:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict, without the prefix that torch.compile leaves. Runs no code of the file."""
+    """The state dict, without the prefix that torch.compile leaves. Runs no code of the file.
+
+    The tensors are the file's own bytes, mapped: they are read when they are used, and the file
+    must stay as it is.
+    """
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        is_mapped = zipfile.is_zipfile(path)  # torch's format since 1.6; it can't map the older one
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch.load raises whatever its readers do
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path} can't be read: {reason}") from error
