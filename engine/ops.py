@@ -77,3 +77,9 @@ def relu_square_(x_TC: Tensor) -> Tensor:
     assert x_TC.dim() == 2 and x_TC.is_contiguous()
     kernels.relu_square(x_TC.data_ptr(), *x_TC.shape, torch.get_num_threads())
     return x_TC
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """As torch's, which rounds differently in the last elements of a tensor."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return wide.neg().exp_().add_(1.0).reciprocal_().to(x.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.errors import ModelError
 from engine.models.checkpoint import find_checkpoint, read_weights
-from engine.models.nanochat import GPT, GPTConfig
+from engine.models.nanochat import GPT, GPT2026, GPTConfig, model_of, read_config
 from vocab.conversation import render_question
 from vocab.errors import TokenizerError
 from vocab.load import find_tokenizer
@@ -27,7 +27,7 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
     tokenizer: Tokenizer | None = None,
-) -> tuple[GPT, Tokenizer | None]:
+) -> tuple[GPT | GPT2026, Tokenizer | None]:
     """Load the newest checkpoint of a nanochat folder, or the shipped model for `"demo"`.
 
     `dtype` is that of the weights; None takes float32 on a CPU and bfloat16 elsewhere. The
@@ -36,7 +36,7 @@ def load_model(
     """
     checkpoint = find_checkpoint(model_folder(path))
     device = _checked_device(device)
-    model = _build(GPTConfig.from_json(checkpoint.model_config), checkpoint.weights_path)
+    model = _build(read_config(checkpoint.model_config), checkpoint.weights_path)
     model.to(device=device, dtype=_checked_dtype(dtype, device))
     if tokenizer is None:
         try:
@@ -56,23 +56,26 @@ def demo_prompt(question: str, tokenizer: Tokenizer) -> list[int]:
     return render_question(question, tokenizer)
 
 
-def _build(config: GPTConfig, weights_path: Path) -> GPT:
+def _build(config: GPTConfig, weights_path: Path) -> GPT | GPT2026:
     weights = read_weights(weights_path)
     with torch.device("meta"):  # no time or memory for values that are replaced at once
-        model = GPT(config)
-    _check_shapes(model.state_dict(), weights, weights_path)
+        model = model_of(config)
+    _check_shapes(model.state_dict(), weights, weights_path, config.version)
     model.load_state_dict(weights, assign=True)
     return model.requires_grad_(False).eval()
 
 
 def _check_shapes(
-    expected: dict[str, Tensor], weights: dict[str, Tensor], weights_path: Path
+    expected: dict[str, Tensor], weights: dict[str, Tensor], weights_path: Path, version: str
 ) -> None:
     """Raise ModelError unless these are the weights of this architecture, all and no others."""
     if missing := sorted(expected.keys() - weights.keys()):
-        raise ModelError(f"{weights_path} lacks {_some(missing)}")
+        raise ModelError(f"{weights_path} lacks {_some(missing)}; model_config is of {version}")
     if unknown := sorted(weights.keys() - expected.keys()):
-        raise ModelError(f"{weights_path} is of another architecture: it has {_some(unknown)}")
+        raise ModelError(
+            f"{weights_path} is of another architecture: it has {_some(unknown)}; "
+            f"model_config is of {version}"
+        )
     for name, value in expected.items():
         if weights[name].shape != value.shape:
             raise ModelError(

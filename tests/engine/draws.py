@@ -8,9 +8,12 @@ import math
 from hypothesis import strategies as st
 
 from engine import Request, SamplingParams
-from engine.models.nanochat import GPT
+from engine.models.nanochat import GPT, GPT2026Config
+from engine.models.nanochat.config import SMEAR_CHANNELS
+from engine.models.nanochat.layers import Decoder
 from engine.models.packed import AttentionRule
 from tests.engine.models import random_model
+from tests.engine.nanochat_cases import Case, ChaoticGPT2026
 from tests.engine.runs import prompt_of
 
 MOST_SAMPLES = 9
@@ -50,9 +53,28 @@ class Weights:
             is_chaotic=True,
             rules=self.rules,
         )
+        self._poison(model)
+        return model
+
+    def model_2026(self) -> ChaoticGPT2026:
+        """One of that version; with more heads where a config asks for too narrow a model."""
+        more = max(1, -(-SMEAR_CHANNELS // self.width))
+        config = GPT2026Config(
+            sequence_len=CONTEXT,
+            vocab_size=self.vocab_size,
+            n_layer=self.n_layer,
+            n_head=more * self.n_kv_head * self.group,
+            n_kv_head=more * self.n_kv_head,
+            n_embd=more * self.width,
+            window_pattern="SL",
+        )
+        model = Case(seed=self.seed, lengths=(), config=config).chaotic_model()
+        self._poison(model)
+        return model
+
+    def _poison(self, model: Decoder) -> None:
         if self.has_poison:
             model.transformer.wte.weight[self.vocab_size - 1] = math.nan
-        return model
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

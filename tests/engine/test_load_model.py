@@ -141,7 +141,8 @@ def test_a_mistyped_config_field_is_named(tmp_path: Path, name: str, value: obje
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"window_pattern": "SSSL"}, "fields this architecture lacks: window_pattern"),
+        ({"rope_base": 10_000}, "fields this architecture lacks: rope_base"),
+        ({"window_pattern": "SSSL"}, "lacks backout_lambda.*; .* nanochat since March 2026"),
         ({"n_head": 5}, "n_head must divide n_embd"),
         ({"n_kv_head": 3}, "n_kv_head n_head"),
         ({"n_kv_head": 8}, "n_kv_head n_head"),
@@ -168,7 +169,7 @@ def changed(**changes: Tensor | None) -> dict[str, Tensor]:
     ("weights", "message"),
     [
         (changed(**{"lm_head.weight": None}), r"lacks lm_head\.weight"),
-        (changed(resid_lambdas=torch.ones(2)), "another architecture: it has resid_lambdas"),
+        (changed(resid_lambdas=torch.ones(2)), "it has resid_lambdas; .* nanochat of 2025"),
         (changed(**{"lm_head.weight": torch.ones(128)}), r"lm_head\.weight is \[128\]"),
         (changed(**{"lm_head.weight": torch.ones(128, 32).long()}), "holds torch.int64"),
         ({}, "lacks .* and 11 more"),

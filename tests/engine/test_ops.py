@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.ops import add_norm, norm, relu_square_, rotate_norm_
+from engine.ops import add_norm, norm, relu_square_, rotate_norm_, sigmoid
 
 WIDTHS = (1, 2, 15, 16, 17, 31, 33, 64, 100, 384, 1000)
 NUMS_TOKENS = (1, 2, 3, 17, 200)  # more than 2^14 numbers are shared out among threads
@@ -88,6 +88,18 @@ def test_what_is_positive_is_squared(width: int, dtype: torch.dtype) -> None:
         expected = F.relu(x_TC) * F.relu(x_TC)
         assert relu_square_(x_TC) is x_TC
         assert torch.equal(x_TC, expected)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bfloat16, torch.float16])
+def test_a_sigmoid_does_not_depend_on_its_place(dtype: torch.dtype) -> None:
+    """As torch's does."""
+    x = random(1000, dtype=dtype)
+    whole = sigmoid(x)
+    assert whole.dtype == dtype
+    assert ulps(whole, x.double().sigmoid()) < 2
+    for size in (1, 3, 8, 13, 17, 64):
+        parts = [sigmoid(part) for part in x.split(size)]
+        assert torch.equal(torch.cat(parts), whole)
 
 
 def test_a_nan_stays_in_its_row() -> None:

@@ -37,6 +37,7 @@ def search(alone: Alone, number: int, bounds: settings = BOUNDS) -> None:
     ("make_model", "share"),
     [
         pytest.param(Weights.model, 1.0, id="packed"),
+        pytest.param(Weights.model_2026, 0.2, id="nanochat of 2026"),
         pytest.param(lambda weights: SeedModel(weights.model()), 0.1, id="nanochat's interface"),
     ],
 )
