@@ -11,11 +11,11 @@ def column_of(state: RequestState, position: int) -> tuple[list[int], list[int]]
         return None
     tokens, masks = [], []
     for row in state.rows:
-        if position < len(row.tokens):
+        if position < row.num_settled:
             tokens.append(row.tokens[position])
             masks.append(row.masks[position])
         elif row.is_finished:
-            tokens.append(row.tokens[-1])
+            tokens.append((row.tokens or state.request.prompt_tokens)[-1])
             masks.append(0)
         else:
             return None

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import torch
-from torch import Tensor
 
 from engine.columns import column_of
 from engine.config import EngineConfig
+from engine.controls.compiled import compile_controls
 from engine.errors import EngineError, RequestError, SchedulingError
 from engine.generation_defaults import GenerationDefaults
 from engine.kv_budget import KVBudget
@@ -22,13 +22,14 @@ from engine.models.packed import ModelShape, is_packed
 from engine.next_tokens import append_tokens
 from engine.packed_runner import PackedRunner
 from engine.probe import Verdict, probe
+from engine.prompt_logits import keep_prompt_logits, with_first_logits
 from engine.provenance import Provenance
 from engine.recovery import Recovery
 from engine.request import Request, RequestResult
-from engine.runner import Chunk, Runner
+from engine.runner import Runner
 from engine.sampling_params import SamplingParams
 from engine.scheduler import Scheduler
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 from engine.stats import EngineStats
 from engine.tool_use import Tool, terminal_tokens
 from engine.wave_runner import WaveRunner, seed_shape
@@ -78,7 +79,6 @@ class Engine:
             budget=self._budget,
             max_prefill_tokens=self.config.max_prefill_tokens,
             tool=Tool.of(tokenizer),
-            terminal=self._terminal,
         )
         self._recovery = Recovery(
             self._scheduler,
@@ -155,11 +155,12 @@ class Engine:
         self._scheduler.admit()
         chunks = self._scheduler.next_chunks()
         running = list(self._scheduler.running)
-        logits_RV, prompt_logits_NV = self._runner.forward(running, chunks)
-        self._keep_prompt_logits(chunks, prompt_logits_NV)
+        logits_RV, logits_of_chunks = self._runner.forward(running, chunks)
+        keep_prompt_logits(chunks, logits_of_chunks)
+        self.stats.prompt_tokens += sum(chunk.end - chunk.start for chunk in chunks)
         started = self._scheduler.start_rows()
         rows = running + started
-        append_tokens(rows, _with_first_logits(logits_RV, started))
+        append_tokens(rows, with_first_logits(logits_RV, started))
         self.stats.steps += bool(rows)
         self.stats.tokens += len(rows)
         return self._scheduler.retire()
@@ -172,16 +173,51 @@ class Engine:
         temperature: float = 1.0,
         top_k: int | None = None,
         seed: int = 42,
+        **controls: Any,
     ) -> Iterator[tuple[list[int], list[int]]]:
         """Stream one prompt's rows: per position a column of tokens and one of masks, by row.
 
         A mask is 1 for a sampled token and 0 for a forced one. A row that has ended repeats its
-        last token with mask 0. `max_tokens` is a ceiling here, as in nanochat: rows end with the
-        context at the latest. Submitted requests share the batch; those that finish meanwhile are
-        returned by the next `step`. Raises RequestError at once.
+        last token with mask 0. A token that may yet turn out to belong to a stop string is held
+        back until that is known. `max_tokens` is a ceiling here, as in nanochat: rows end with the
+        context at the latest. `controls` are further fields of SamplingParams. Submitted requests
+        share the batch; those that finish meanwhile are returned by the next `step`. Raises
+        RequestError at once.
         """
+        return self._columns(
+            self._stream_of(tokens, num_samples, max_tokens, temperature, top_k, seed, **controls)
+        )
+
+    def generate_batch(
+        self, tokens: list[int], num_samples: int = 1, **kwargs: Any
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Whole rows and their masks, prompt included (mask 0), the token that ends a row not.
+
+        Keyword arguments are those of `generate`.
+        """
+        state = self._stream_of(tokens, num_samples, **kwargs)
+        for _ in self._columns(state):
+            pass
+        ends = [len(row.tokens) - row.is_ended_by_token for row in state.rows]
+        rows = list(zip(state.rows, ends, strict=True))
+        return (
+            [[*tokens, *row.tokens[:end]] for row, end in rows],
+            [[0] * len(tokens) + row.masks[:end] for row, end in rows],
+        )
+
+    def _stream_of(
+        self,
+        tokens: list[int],
+        num_samples: int,
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 42,
+        **controls: Any,
+    ) -> RequestState:
+        """What `generate` asks for, with `max_tokens` cut to what the context holds."""
         params = SamplingParams(
-            max_tokens=max_tokens, temperature=temperature, top_k=top_k, seed=seed
+            max_tokens=max_tokens, temperature=temperature, top_k=top_k, seed=seed, **controls
         )
         request = Request(
             id=f"generate-{uuid4().hex}",
@@ -193,32 +229,16 @@ class Engine:
         if max_tokens is not None and max_tokens > room > 0:
             params = dataclasses.replace(params, max_tokens=room)
             request = dataclasses.replace(request, params=params)
-        return self._columns(self._state_of(request))
-
-    def generate_batch(
-        self, tokens: list[int], num_samples: int = 1, **kwargs: Any
-    ) -> tuple[list[list[int]], list[list[int]]]:
-        """Whole rows and their masks, prompt included (mask 0), the token that ends a row not.
-
-        Keyword arguments are those of `generate`.
-        """
-        columns = self.generate(tokens, num_samples, **kwargs)
-        results = [list(tokens) for _ in range(num_samples)]
-        masks = [[0] * len(tokens) for _ in range(num_samples)]
-        completed = [False] * num_samples
-        for token_column, mask_column in columns:
-            for row, (token, mask) in enumerate(zip(token_column, mask_column, strict=True)):
-                completed[row] = completed[row] or token in self._terminal
-                if not completed[row]:
-                    results[row].append(token)
-                    masks[row].append(mask)
-        return results, masks
+        return self._state_of(request)
 
     def _state_of(self, request: Request) -> RequestState:
         """Check a request against the model, the limits and the KV budget."""
         request = dataclasses.replace(request, params=self._defaults.fill(request.params))
         max_new_tokens = allowed_new_tokens(request, self._runner.shape, self.config)
-        state = RequestState(request, max_new_tokens)
+        controls = compile_controls(
+            request, max_new_tokens, self._runner.shape.vocab_size, self.tokenizer, self._terminal
+        )
+        state = RequestState(request, max_new_tokens, controls)
         if self._scheduler.fits_alone(state):
             return state
         is_prompt = not self._scheduler.fits_alone(RequestState(request, 1))
@@ -233,13 +253,6 @@ class Engine:
             raise SchedulingError(f"request {state.id!r} is already in the engine")
         self._states[state.id] = state
         self._scheduler.add(state)
-
-    def _keep_prompt_logits(self, chunks: list[Chunk], prompt_logits_NV: Tensor) -> None:
-        """A prompt's last logits stay until all rows of its request have drawn from them."""
-        ends = [chunk.request for chunk in chunks if chunk.is_last]
-        for request, logits_V in zip(ends, prompt_logits_NV, strict=True):
-            request.prompt_logits_V = logits_V.clone()
-        self.stats.prompt_tokens += sum(chunk.end - chunk.start for chunk in chunks)
 
     def _results(self, done: list[RequestState]) -> list[RequestResult]:
         """Of requests that leave; those of streams are read there."""
@@ -283,12 +296,3 @@ def _probed(model: Any, config: EngineConfig) -> Verdict:
     elif verdict.unverified:
         log.info("not verified to be reproducible: %s", " and ".join(verdict.unverified))
     return verdict
-
-
-def _with_first_logits(logits_RV: Tensor, started: list[RowState]) -> Tensor:
-    """Logits `[rows, vocab]` of the rows that ran, then those after the prompts of the started."""
-    if not started:
-        return logits_RV
-    first = [row.request.prompt_logits_V for row in started]
-    first_RV = torch.stack([its for its in first if its is not None])
-    return torch.cat([logits_RV, first_RV]) if len(logits_RV) else first_RV

@@ -104,7 +104,7 @@ class _Rows:
         for slot, (n, length) in enumerate(
             zip(numbers_R.tolist(), lengths_R.tolist(), strict=True)
         ):
-            row = RowState(requests[n % num_prompts], n, None, frozenset())
+            row = RowState(requests[n % num_prompts], n, None)
             row.tokens += [0] * length
             _write(suffixes, slot, self._own_2RSKD[:, n, : length - 1])
             rows.append(row)

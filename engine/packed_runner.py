@@ -98,7 +98,9 @@ class PackedRunner:
         if not self._rows:
             self._suffixes.resize(0, 0)
 
-    def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, rows: Sequence[RowState], chunks: Sequence[Chunk]
+    ) -> tuple[Tensor, list[Tensor]]:
         self._fit_suffixes(rows)
         tokens = [row.tokens[-1] for row in rows]
         positions = [row.position for row in rows]
@@ -106,9 +108,7 @@ class PackedRunner:
         for chunk in chunks:
             tokens += chunk.tokens
             positions += range(chunk.start, chunk.end)
-            if chunk.is_last:
-                wanted.append(len(tokens) - 1)
-        num_wanted = len(wanted)
+            wanted += range(len(tokens) - chunk.num_logits, len(tokens))
         attend = self._attention(rows, chunks)
         logits = self._model(
             self._padded(tokens),
@@ -119,7 +119,9 @@ class PackedRunner:
         )
         for chunk in chunks:
             chunk.request.prefix.num_tokens = chunk.end
-        return logits[: len(rows)], logits[len(rows) : num_wanted]
+        sizes = [len(rows), *(chunk.num_logits for chunk in chunks)]
+        logits_RV, *logits_of = torch.split(logits[: len(wanted)], sizes)
+        return logits_RV, logits_of
 
     def _previous(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> list[Tensor]:
         """The token before each of the batch, for a model that reads it."""

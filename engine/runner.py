@@ -34,6 +34,13 @@ class Chunk:
     def is_last(self) -> bool:
         return self.end == self.request.num_prompt_tokens
 
+    @property
+    def num_logits(self) -> int:
+        """How many of its tokens, the last ones, logits are wanted of."""
+        if self.request.params.return_prompt_logprobs:
+            return self.end - self.start
+        return int(self.is_last)
+
 
 class Runner(Protocol):
     """PackedRunner is one, for our own models, WaveRunner another, for the seed's interface."""
@@ -63,11 +70,12 @@ class Runner(Protocol):
     def close(self, request: RequestState) -> None:
         """Give the prompt's room back, if it has any."""
 
-    def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, rows: Sequence[RowState], chunks: Sequence[Chunk]
+    ) -> tuple[Tensor, list[Tensor]]:
         """Run the rows' newest tokens and the chunks, all at once.
 
-        Returns float32 logits `[num_rows, vocab]` of the rows, and `[n, vocab]` of the n chunks
-        that end their prompt, in order.
+        Returns float32 logits `[num_rows, vocab]` of the rows, and per chunk `[num_logits, vocab]`.
         """
 
     def start(self, rows: Sequence[RowState]) -> None:

@@ -3,11 +3,12 @@
 docs/sampler.md is the specification; this is its implementation. Nothing here looks across rows,
 so what a row draws depends on its logits, its parameters and its numbers alone.
 
-Shape suffixes: R rows, V vocabulary.
+Shape suffixes: R rows, V vocabulary; D those rows that are drawn, P some of the rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,35 +53,66 @@ def is_greedy(params: SamplingParams) -> bool:
     return temperature_of(params) < _LOWEST_TEMPERATURE
 
 
-def sample(
-    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
-) -> list[int | None]:
-    """One token per row; None where a row's largest logit is NaN or infinite.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """What a step drew, and by which weights."""
+
+    tokens: list[int | None]
+    """One per row; None where its largest logit is NaN or infinite."""
+    drawn: list[int]
+    """The rows that are not greedy."""
+    weights_DV: Tensor
+    totals_D: Tensor
+    """The weights' sums, float64."""
+
+    def weights_of(self, rows: Sequence[int]) -> tuple[Tensor, list[float]]:
+        """The weights `[P, V]` of these rows, and their sums. A greedy row has one weight, 1, on
+        its token; none of these rows may be without one."""
+        if list(rows) == self.drawn:
+            return self.weights_DV, self.totals_D.tolist()
+        lanes = {row: lane for lane, row in enumerate(self.drawn)}
+        weights_PV = self.weights_DV.new_zeros(len(rows), self.weights_DV.size(-1))
+        shared = [(place, lanes[row]) for place, row in enumerate(rows) if row in lanes]
+        greedy = [place for place, row in enumerate(rows) if row not in lanes]
+        weights_PV[[place for place, _ in shared]] = self.weights_DV[[lane for _, lane in shared]]
+        weights_PV[greedy, [self.tokens[rows[place]] for place in greedy]] = 1.0
+        totals = dict(zip(self.drawn, self.totals_D.tolist(), strict=True))
+        return weights_PV, [totals.get(row, 1.0) for row in rows]
+
+
+def sample(logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]) -> Draw:
+    """Draw one token per row.
 
     `uniforms[r]` is row r's number for this position; greedy rows ignore theirs.
     """
-    tokens_R = _sample(logits_RV, params, uniforms)
-    is_finite_R = torch.isfinite(logits_RV.amax(-1))
-    tokens = torch.where(is_finite_R, tokens_R, _NO_TOKEN).tolist()  # the one transfer of a step
-    return [None if token == _NO_TOKEN else token for token in tokens]
-
-
-def _sample(
-    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
-) -> Tensor:
     drawn = [row for row, its in enumerate(params) if not is_greedy(its)]
     if len(drawn) == len(params):
-        return _draw(logits_RV, params, uniforms)
-    tokens_R = logits_RV.argmax(-1)
-    if drawn:
-        tokens_R[drawn] = _draw(
+        weights_DV, tokens_R, totals_D = _draw(logits_RV, params, uniforms)
+    else:
+        weights_DV, tokens_D, totals_D = _draw(
             logits_RV[drawn], [params[row] for row in drawn], [uniforms[row] for row in drawn]
         )
-    return tokens_R
+        tokens_R = logits_RV.argmax(-1)
+        tokens_R[drawn] = tokens_D
+    is_finite_R = torch.isfinite(logits_RV.amax(-1))
+    tokens = torch.where(is_finite_R, tokens_R, _NO_TOKEN).tolist()  # the one transfer of a step
+    return Draw(
+        tokens=[None if token == _NO_TOKEN else token for token in tokens],
+        drawn=drawn,
+        weights_DV=weights_DV,
+        totals_D=totals_D,
+    )
 
 
-def _draw(logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]) -> Tensor:
-    """The inverse of the cumulative distribution, in vocabulary order, at each row's number."""
+def _draw(
+    logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The inverse of the cumulative distribution, in vocabulary order, at each row's number.
+
+    Returns the weights, the tokens, and the weights' sums.
+    """
+    if not params:
+        return logits_RV, logits_RV.new_empty(0, dtype=torch.int64), logits_RV.new_empty(0)
     device = logits_RV.device
     temperature_R = torch.tensor(
         [temperature_of(its) for its in params], dtype=torch.float32, device=device
@@ -90,28 +122,33 @@ def _draw(logits_RV: Tensor, params: Sequence[SamplingParams], uniforms: Sequenc
     weights_RV = logits_RV.div_(temperature_R[:, None]).exp_()
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
-    return _choose(weights_RV, torch.tensor(uniforms, dtype=torch.float64, device=device))
+    uniforms_R = torch.tensor(uniforms, dtype=torch.float64, device=device)
+    return weights_RV, *_choose(weights_RV, uniforms_R)
 
 
-def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> Tensor:
-    """Per row the first token whose running sum exceeds its number's share of the whole."""
+def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> tuple[Tensor, Tensor]:
+    """Per row the first token whose running sum exceeds its number's share of the whole; and the
+    whole."""
     kernels = kernels_for(weights_RV)
     if kernels is not None:
         assert weights_RV.is_contiguous() and uniforms_R.dtype == torch.float64
         tokens_R = uniforms_R.new_empty(uniforms_R.shape, dtype=torch.int64)
+        totals_R = torch.empty_like(uniforms_R)
         kernels.draw(
             weights_RV.data_ptr(),
             uniforms_R.data_ptr(),
             tokens_R.data_ptr(),
+            totals_R.data_ptr(),
             *weights_RV.shape,
             torch.get_num_threads(),
         )
-        return tokens_R
+        return tokens_R, totals_R
     cumulative_RV = weights_RV.cumsum(-1, dtype=torch.float64)
     target_R1 = (uniforms_R * cumulative_RV[:, -1]).unsqueeze(-1)
     chosen_R1 = torch.searchsorted(cumulative_RV, target_R1, right=True)
     # Where logits are NaN, so is the total, and no entry is found.
-    return chosen_R1.squeeze(-1).clamp_(max=weights_RV.size(-1) - 1)
+    tokens_R = chosen_R1.squeeze(-1).clamp_(max=weights_RV.size(-1) - 1)
+    return tokens_R, cumulative_RV[:, -1].clone()
 
 
 def _keep_top_k(logits_RV: Tensor, params: Sequence[SamplingParams]) -> None:

@@ -28,14 +28,12 @@ class Scheduler:
         budget: KVBudget,
         max_prefill_tokens: int,
         tool: Tool | None,
-        terminal: frozenset[int],
     ) -> None:
         self._runner = runner
         self._max_rows = max_rows
         self._budget = budget
         self._max_prefill_tokens = max_prefill_tokens
         self._tool = tool
-        self._terminal = terminal
         self._waiting: OrderedDict[str, RequestState] = OrderedDict()
         """In their order; unlike a dict, it finds its first one at once, however many have left."""
         self._active: dict[str, RequestState] = {}
@@ -93,6 +91,8 @@ class Scheduler:
                 chunks.append(Chunk(request, start, end))
                 request.num_prefilled = end
                 room -= end - start
+                if request.params.return_prompt_logprobs:
+                    return chunks  # of all its tokens logits are made: one such chunk at a time
         return chunks
 
     def start_rows(self) -> list[RowState]:
@@ -178,10 +178,7 @@ class Scheduler:
 
     def _start(self, request: RequestState, num_rows: int) -> None:
         first = request.next_index
-        rows = [
-            RowState(request, index, self._tool, self._terminal)
-            for index in range(first, first + num_rows)
-        ]
+        rows = [RowState(request, first + n, self._tool) for n in range(num_rows)]
         request.rows += rows
         self.running += rows
         self._num_pending -= num_rows

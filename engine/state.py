@@ -7,6 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from engine.controls.compiled import UNCONTROLLED, Controls
+from engine.controls.logit_controls import RowControls
+from engine.controls.stop_strings import StopSearch
+from engine.logprobs import TokenLogprobs
 from engine.provenance import Provenance
 from engine.request import FinishReason, Request, RequestResult, RowResult
 from engine.sampler import UniformStream
@@ -18,6 +22,7 @@ class RequestState:
     """A request from its submission to its last row. Only the scheduler changes it."""
 
     __slots__ = (
+        "controls",
         "failure",
         "is_cancelled",
         "max_new_tokens",
@@ -25,13 +30,17 @@ class RequestState:
         "num_unfinished",
         "prefix",
         "prompt_logits_V",
+        "prompt_logprobs",
         "request",
         "rows",
     )
 
-    def __init__(self, request: Request, max_new_tokens: int) -> None:
+    def __init__(
+        self, request: Request, max_new_tokens: int, controls: Controls = UNCONTROLLED
+    ) -> None:
         self.request = request
         self.max_new_tokens = max_new_tokens
+        self.controls = controls
         self.failure: str | None = None
         """Why it can't be run, where that was found out."""
         self.is_cancelled = False
@@ -41,6 +50,9 @@ class RequestState:
         """The runner's hold on the prompt's keys and values while the request is active."""
         self.prompt_logits_V: Tensor | None = None
         """Logits after the prompt, from which every row draws its first token."""
+        self.prompt_logprobs: list[float] = []
+        """Of the prompt's tokens from the second on, as far as they are known, where they were
+        asked for."""
         self.rows: list[RowState] = []
         """The rows that were started, in row order."""
 
@@ -78,7 +90,10 @@ class RequestState:
         for row in self.rows:
             if row.finish_reason == "error":
                 place = f"row {row.index}, position {len(row.tokens)}"
-                return f"{place}: the model's logits are not finite numbers"
+                why = "the model's logits are not finite numbers"
+                if self.controls.logits is not None:
+                    why += ", or the request's controls leave no token"
+                return f"{place}: {why}"
         return None
 
     def restart(self) -> None:
@@ -93,10 +108,13 @@ class RequestState:
         self.num_prefilled = 0
         self.prefix = None
         self.prompt_logits_V = None
+        self.prompt_logprobs = []
 
     def result(self, provenance: Provenance) -> RequestResult:
         rows = [row.result() for row in self.rows]
-        return RequestResult(self.id, rows, self.error, provenance)
+        is_told = self.params.return_prompt_logprobs and self.failure is None
+        prompt_logprobs = self.prompt_logprobs if is_told else None
+        return RequestResult(self.id, rows, self.error, provenance, prompt_logprobs)
 
 
 class RowState:
@@ -104,9 +122,12 @@ class RowState:
 
     __slots__ = (
         "_forced",
-        "_terminal",
+        "_stops",
         "_tool_call",
+        "_top_logprobs",
+        "_top_tokens",
         "_uniforms",
+        "controls",
         "finish_reason",
         "index",
         "logprobs",
@@ -115,20 +136,25 @@ class RowState:
         "tokens",
     )
 
-    def __init__(
-        self, request: RequestState, index: int, tool: Tool | None, terminal: frozenset[int]
-    ) -> None:
+    def __init__(self, request: RequestState, index: int, tool: Tool | None) -> None:
+        controls = request.controls
         self.request = request
         self.index = index
         self.tokens: list[int] = []
         self.masks: list[int] = []
         self.logprobs: list[float] | None = [] if request.params.logprobs else None
         """One per token; None where they were not asked for."""
+        self._top_tokens: list[int] = []
+        self._top_logprobs: list[float] = []
+        self.controls = (
+            None if controls.logits is None else RowControls(controls.logits, self.tokens)
+        )
+        """What changes the row's logits; None where nothing does."""
+        self._stops = None if controls.stops is None else StopSearch(controls.stops)
         self.finish_reason: FinishReason | None = None
         self._uniforms = UniformStream(request.params.seed, index)
         self._tool_call = None if tool is None else ToolCall(tool)
         self._forced: deque[int] = deque()
-        self._terminal = terminal
 
     @property
     def is_finished(self) -> bool:
@@ -153,11 +179,23 @@ class RowState:
         """The token that `append` will take: a forced one where the tool owes it."""
         return self._forced[0] if self._forced else sampled
 
-    def append(self, sampled: int | None, logprob: float | None = None) -> None:
+    @property
+    def num_settled(self) -> int:
+        """How many of the tokens stay, whatever comes: a stop string takes back the last ones."""
+        if self._stops is None or self.finish_reason is not None:
+            return len(self.tokens)
+        return self._stops.num_settled
+
+    @property
+    def is_ended_by_token(self) -> bool:
+        """Whether the last token is one that ended the row."""
+        return self.finish_reason == "stop" and not (self._stops and self._stops.has_found)
+
+    def append(self, sampled: int | None, logprobs: TokenLogprobs | None = None) -> None:
         """Take the next token: a forced one where the tool owes it, else the sampled one.
 
-        None ends the row: its logits were no basis for a token. `logprob` is that of the token that
-        is taken, for a row that keeps them.
+        None ends the row: its logits were no basis for a token. `logprobs` are those of the token
+        that is taken, for a row that keeps them.
         """
         if sampled is None:
             self.finish_reason = "error"
@@ -167,16 +205,54 @@ class RowState:
         if self._forced:
             self._forced.popleft()
         self.tokens.append(token)
-        if self.logprobs is not None:
-            assert logprob is not None, "a row that keeps log-probabilities got none"
-            self.logprobs.append(logprob)
-        if token in self._terminal:
-            self.finish_reason = "stop"
-        elif len(self.tokens) >= self.request.max_new_tokens:
-            self.finish_reason = "length"
-        elif self._tool_call is not None:
+        self._keep(logprobs)
+        if self.controls is not None:
+            self.controls.observe(token)
+        self.finish_reason = self._end(token)
+        if self._stops is not None:
+            self._stop(self._stops, token)
+        if self.finish_reason is None and self._tool_call is not None:
             self._forced.extend(self._tool_call.observe(token))
+
+    def _end(self, token: int) -> FinishReason | None:
+        """How the row ends with this token, if it does."""
+        controls, num_tokens = self.request.controls, len(self.tokens)
+        if token in controls.end_tokens and num_tokens > controls.min_tokens:
+            return "stop"
+        return "length" if num_tokens >= self.request.max_new_tokens else None
+
+    def _stop(self, stops: StopSearch, token: int) -> None:
+        """Where a stop string is complete: end before the first token that holds a part of it."""
+        kept = stops.add(token)
+        if kept is None and self.finish_reason is not None:
+            kept = stops.finish()
+        if kept is None:
+            return
+        self.finish_reason = "stop"
+        del self.tokens[kept:], self.masks[kept:]
+        if self.logprobs is not None:
+            num_top = self.request.params.top_logprobs
+            del self.logprobs[kept:]
+            del self._top_tokens[kept * num_top :], self._top_logprobs[kept * num_top :]
+
+    def _keep(self, logprobs: TokenLogprobs | None) -> None:
+        if self.logprobs is None:
+            return
+        assert logprobs is not None, "a row that keeps log-probabilities got none"
+        num_top = self.request.params.top_logprobs
+        self.logprobs.append(logprobs.token)
+        self._top_tokens += logprobs.top_tokens[:num_top]
+        self._top_logprobs += logprobs.top_logprobs[:num_top]
 
     def result(self) -> RowResult:
         assert self.finish_reason is not None, "the result of a row that still runs"
-        return RowResult(self.tokens, self.masks, self.finish_reason, self.logprobs)
+        has_top = self.request.params.top_logprobs > 0
+        return RowResult(
+            self.tokens,
+            self.masks,
+            self.finish_reason,
+            self.logprobs,
+            self._top_tokens if has_top else None,
+            self._top_logprobs if has_top else None,
+            None if self._stops is None else self._stops.text,
+        )

@@ -124,13 +124,16 @@ class WaveRunner:
         if num_rows == 0:
             self._waves, self._starting, self._wave_tokens = [], [], 0
 
-    def forward(self, rows: Sequence[RowState], chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, rows: Sequence[RowState], chunks: Sequence[Chunk]
+    ) -> tuple[Tensor, list[Tensor]]:
         self._regroup(set(rows))
         logits_of: dict[RowState, Tensor] = {}
         for wave in self._waves:
             logits_of.update(zip(wave.rows, wave.forward(self._model, self._device), strict=True))
-        ends = [self._prefill(chunk) for chunk in chunks]
-        return _stack([logits_of[row] for row in rows]), _stack(ends)
+        logits_of_chunks = [self._prefill(chunk) for chunk in chunks]
+        logits = [logits_of[row] for row in rows]
+        return torch.stack(logits) if logits else torch.empty(0, 0), logits_of_chunks
 
     def _regroup(self, running: set[RowState]) -> None:
         """Let finished rows go, and make the waves that start now."""
@@ -147,14 +150,10 @@ class WaveRunner:
     def _prefill(self, chunk: Chunk) -> Tensor:
         ids = torch.tensor([list(chunk.tokens)], device=self._device)
         logits: Tensor = self._model.forward(ids, kv_cache=chunk.request.prefix)
-        return logits[0, -1].float()
+        return logits[0, logits.size(1) - chunk.num_logits :].float()
 
     def _wave_cost(self, num_rows: int, num_tokens: int) -> int:
         return round_up(num_rows, self._row_tile) * num_tokens
-
-
-def _stack(logits: list[Tensor]) -> Tensor:
-    return torch.stack(logits) if logits else torch.empty(0, 0)
 
 
 def seed_shape(model: Any) -> ModelShape:

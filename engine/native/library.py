@@ -28,7 +28,7 @@ _FUNCTIONS: dict[str, list[type]] = {
     "rotate_norm": [_P, _N, _P, _P, _P, _N, _N, _N, _T],
     "relu_square": [_P, _N, _N, _T],
     "product": [_P, _P, _P, _N, _N, _N, _T],
-    "draw": [_P, _P, _P, _N, _N, _T],
+    "draw": [_P, _P, _P, _P, _N, _N, _T],
 }
 _ALLOCATING = frozenset(["attend", "draw"])
 """They need memory for a while, and return 1 where there is none. The others allocate nothing."""

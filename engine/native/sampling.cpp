@@ -27,8 +27,8 @@ int64_t search(const float* weights, const double* kept, int64_t size, double ta
 }
 
 template <int N>
-static INLINE void draw(const float* weights, const double* uniforms, int64_t* tokens, int64_t size,
-                        double* kept) {
+static INLINE void draw(const float* weights, const double* uniforms, int64_t* tokens,
+                        double* totals, int64_t size, double* kept) {
     int64_t num_kept = (size + STRIDE - 1) / STRIDE;
     double sum[N] = {};
     for (int64_t block = 0; block < num_kept; block++) {
@@ -37,6 +37,7 @@ static INLINE void draw(const float* weights, const double* uniforms, int64_t* t
             for (int row = 0; row < N; row++) sum[row] += weights[row * size + i];
         for (int row = 0; row < N; row++) kept[row * num_kept + block] = sum[row];
     }
+    std::copy(sum, sum + N, totals);
     for (int row = 0; row < N; row++)
         tokens[row] = search(weights + row * size, kept + row * num_kept, size,
                              uniforms[row] * sum[row]);
@@ -45,10 +46,11 @@ static INLINE void draw(const float* weights, const double* uniforms, int64_t* t
 }  // namespace
 
 // Per row the first token at which the running sum of its weights exceeds uniform * total; the last
-// one where none does, as where weights are NaN. Returns 1 where there was no memory for it, and
-// `tokens` are of no use; else 0.
+// one where none does, as where weights are NaN. And the total. Returns 1 where there was no memory
+// for it, and `tokens` and `totals` are of no use; else 0.
 extern "C" int32_t rowmill_draw(const float* weights, const double* uniforms, int64_t* tokens,
-                                int64_t num_rows, int64_t size, int32_t num_threads) {
+                                double* totals, int64_t num_rows, int64_t size,
+                                int32_t num_threads) {
     int64_t num_groups = (num_rows + TOGETHER - 1) / TOGETHER;
     std::atomic<int32_t> is_out_of_memory{0};
 #pragma omp parallel num_threads(num_threads)
@@ -64,12 +66,13 @@ extern "C" int32_t rowmill_draw(const float* weights, const double* uniforms, in
             if (kept.empty()) continue;
             int64_t first = group * TOGETHER, row = first;
             if (first + TOGETHER <= num_rows) {
-                draw<TOGETHER>(weights + first * size, uniforms + first, tokens + first, size,
-                               kept.data());
+                draw<TOGETHER>(weights + first * size, uniforms + first, tokens + first,
+                               totals + first, size, kept.data());
                 row = num_rows;
             }
             for (; row < num_rows; row++)
-                draw<1>(weights + row * size, uniforms + row, tokens + row, size, kept.data());
+                draw<1>(weights + row * size, uniforms + row, tokens + row, totals + row, size,
+                        kept.data());
         }
     }
     return is_out_of_memory;

@@ -6,6 +6,7 @@ alone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,21 +83,20 @@ class Company(RuleBasedStateMachine):
 
     @rule(number=numbers, num_samples=nums_samples)
     def open_stream(self, number: int, num_samples: int) -> None:
-        question = self.questions[number % len(self.questions)].for_generate
+        question = self.questions[number % len(self.questions)]
         asked = question.request("stream", num_samples)
-        fields = {name: getattr(asked.params, name) for name in ("temperature", "top_k", "seed")}
+        fields = dataclasses.asdict(asked.params)
         columns = self.is_accepted(
             partial(
                 self.engine.generate,
                 list(asked.prompt_tokens),
                 num_samples,
-                asked.params.max_tokens,
                 **fields,
             )
         )
         if columns:
             rows = self.alone.rows(self.weights, question)[:num_samples]
-            self.streams.append(Stream(columns, rows))
+            self.streams.append(Stream(columns, rows, asked.prompt_tokens))
 
     @precondition(lambda self: self.streams)
     @rule(number=numbers, num_columns=st.integers(1, 6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -94,13 +95,6 @@ class Question:
             params=self.params,
         )
 
-    @property
-    def for_generate(self) -> Question:
-        """What `Engine.generate` can ask of it."""
-        return dataclasses.replace(
-            self, params=dataclasses.replace(self.params, top_p=None, min_p=None)
-        )
-
 
 # On both sides of every boundary of tiles, buckets and chunks, and any others.
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 511, 512, 513, 600]
@@ -132,19 +126,52 @@ limits = st.fixed_dictionaries(
     }
 )
 
+tokens = st.integers(0, 63)  # each in all vocabularies, and each of SmallTokenizer's
+controls = st.fixed_dictionaries(
+    {},
+    optional={
+        "min_tokens": st.integers(0, 12),
+        "stop": st.lists(st.text("0123456789+", min_size=1, max_size=3), max_size=3),
+        "stop_token_ids": st.lists(tokens, max_size=3),
+        "ignore_eos": st.booleans(),
+        "repetition_penalty": st.floats(0.2, 5.0),
+        "presence_penalty": st.floats(-2.0, 2.0),
+        "frequency_penalty": st.floats(-2.0, 2.0),
+        "logit_bias": st.dictionaries(tokens, st.floats(-4.0, 4.0), max_size=9),
+        "bad_words": st.lists(
+            st.sampled_from(["1", "23"]) | st.lists(tokens, min_size=1, max_size=3), max_size=4
+        ),
+        "return_prompt_logprobs": st.booleans(),
+    },
+)
+
+
+def params_of(
+    max_tokens: int, controls: dict[str, Any], logprobs: int, **fields: Any
+) -> SamplingParams:
+    """`logprobs`: below 0 none; else so many top ones, processed where it is odd."""
+    controls = dict(controls)
+    least = min(controls.pop("min_tokens", 0), max_tokens)
+    if logprobs >= 0:
+        mode = "processed" if logprobs % 2 else "raw"
+        fields |= {"logprobs": True, "top_logprobs": logprobs, "logprobs_mode": mode}
+    return SamplingParams(max_tokens=max_tokens, min_tokens=least, **controls, **fields)
+
+
 questions = st.builds(
     Question,
     prompt_length=st.integers(1, 150) | st.sampled_from(LENGTHS),
     prompt_seed=st.integers(0, 2),
     params=st.builds(
-        SamplingParams,
+        params_of,
         max_tokens=st.sampled_from([*range(1, 13), 64, 66]),
         temperature=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
         top_k=st.none() | st.integers(1, 80),
         top_p=st.none() | st.floats(0.05, 1.0),
         min_p=st.none() | st.floats(0.0, 0.3),
         seed=st.integers(0, 2) | st.just(2**64 - 1),
-        logprobs=st.booleans(),
+        logprobs=st.integers(-4, 3),
+        controls=st.just({}) | controls,
     ),
 )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine import EngineError, RowResult
 
 Column = tuple[list[int], list[int]]
 
 
-def columns_of(rows: list[RowResult]) -> list[Column]:
+def columns_of(rows: list[RowResult], prompt: Sequence[int]) -> list[Column]:
     """Tokens and masks per position; rows that have ended repeat their last token, unmasked.
 
     They end before the first position for which some row has no logits.
@@ -18,7 +18,7 @@ def columns_of(rows: list[RowResult]) -> list[Column]:
     broken = [len(row.tokens) for row in rows if row.finish_reason == "error"]
     return [
         (
-            [row.tokens[min(position, len(row.tokens) - 1)] for row in rows],
+            [[prompt[-1], *row.tokens][min(position + 1, len(row.tokens))] for row in rows],
             [row.masks[position] if position < len(row.masks) else 0 for row in rows],
         )
         for position in range(min(broken, default=max(lengths)))
@@ -28,9 +28,11 @@ def columns_of(rows: list[RowResult]) -> list[Column]:
 class Stream:
     """A `generate` that somebody reads beside the rest, against the rows that it should give."""
 
-    def __init__(self, columns: Iterator[Column], rows: list[RowResult]) -> None:
+    def __init__(
+        self, columns: Iterator[Column], rows: list[RowResult], prompt: Sequence[int]
+    ) -> None:
         self._columns = columns
-        self._expected = columns_of(rows)
+        self._expected = columns_of(rows, prompt)
         self._is_broken = any(row.finish_reason == "error" for row in rows)
         self._position = 0
 

@@ -70,7 +70,7 @@ class Step:
         self.suffixes.resize(len(rows) + 1, 256)
         fill(self.suffixes, math.nan)
         for slot, (its, prompt_2SKD, num_own) in enumerate(rows):
-            row = RowState(its, slot, None, frozenset())
+            row = RowState(its, slot, None)
             row.tokens += [0] * num_own
             own_2SKD = self.random(2, num_own, self.shape.num_kv_heads)
             write(self.suffixes, LAYER, slot, own_2SKD[:, :-1])

@@ -32,6 +32,18 @@ MIX = [
     request("more rows than run at once", prompt_of(70, 2), 7, max_tokens=6, seed=2, logprobs=True),
     request("greedy", prompt_of(5, 3), 2, max_tokens=12, temperature=0.0),
     request("one token", prompt_of(33, 4), 3, max_tokens=1, seed=4),
+    request("penalties", prompt_of(9, 5), 2, max_tokens=12, min_tokens=9, repetition_penalty=1.5),
+    request(
+        "controls",
+        prompt_of(90, 6),
+        2,
+        max_tokens=12,
+        min_tokens=7,
+        frequency_penalty=0.7,
+        stop=["12", "3"],
+        logprobs=True,
+        logprobs_mode="processed",
+    ),
 ]
 
 
@@ -83,7 +95,7 @@ def test_at_whatever_call_memory_runs_out_nothing_changes(scarce: Scarce) -> Non
     """Rows that are submitted, and a stream beside them whose reader notices nothing."""
     expected = quiet_rows(scarce, MIX, max_rows=5)
     streamed = MIX[1]
-    columns = columns_of(expected[streamed.id])
+    columns = columns_of(expected[streamed.id], streamed.prompt_tokens)
     scarce.num_calls = call = 0
     while call <= scarce.num_calls:
         engine = short_engine(scarce, max_rows=5)

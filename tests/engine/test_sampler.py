@@ -77,7 +77,7 @@ def test_a_batch_draws_row_by_row_what_the_specification_says(
         for row, (its, place, is_edge) in enumerate(rows)
     ]
     before = logits_RV.clone()
-    tokens = sample(logits_RV, [SamplingParams(**its) for its, _, _ in rows], uniforms)
+    tokens = sample(logits_RV, [SamplingParams(**its) for its, _, _ in rows], uniforms).tokens
     assert torch.equal(logits_RV, before), "the logits are the caller's"
     assert tokens == [
         reference_sampler.draw(logits[row], uniforms[row], **its, exp=torch_exp)
@@ -96,7 +96,7 @@ def test_only_a_draw_that_hinges_on_exp_may_differ_between_machines(
 ) -> None:
     """The plain-Python sampler has an exp of its own here."""
     assume(max(logits) > -math.inf and not hinges_on_exp(logits, number, **its))
-    (token,) = sample(torch.tensor([logits]), [SamplingParams(**its)], [number])
+    (token,) = sample(torch.tensor([logits]), [SamplingParams(**its)], [number]).tokens
     assert token == reference_sampler.draw(logits, number, **its)
 
 
@@ -132,7 +132,9 @@ def test_exp_is_open_in_its_last_bit_only() -> None:
 def test_filters_keep_what_they_say(limits: dict[str, float], kept: list[int]) -> None:
     shares = torch.tensor([0.025, 0.4, 0.1, 0.025, 0.4, 0.05])
     numbers = [n / 1000 for n in range(1000)]
-    tokens = sample(shares.log().expand(1000, -1), [SamplingParams(**limits)] * 1000, numbers)
+    tokens = sample(
+        shares.log().expand(1000, -1), [SamplingParams(**limits)] * 1000, numbers
+    ).tokens
     assert tokens == sorted(tokens)
     assert sorted(set(tokens)) == kept
 
@@ -141,35 +143,35 @@ def test_filters_keep_what_they_say(limits: dict[str, float], kept: list[int]) -
 def test_a_number_close_to_one_draws_the_last_token_that_is_left(vocab_size: int) -> None:
     almost_one = math.nextafter(1.0, 0.0)
     logits_V = torch.randn(vocab_size, generator=torch.Generator().manual_seed(0))
-    assert sample(logits_V[None], [SamplingParams()], [almost_one]) == [vocab_size - 1]
-    (largest,) = sample(logits_V[None], [SamplingParams(temperature=0)], [0.0])
-    assert sample(logits_V[None], [SamplingParams(top_k=1)], [almost_one]) == [largest]
-    assert sample(logits_V[None], [SamplingParams(top_k=1)], [0.0]) == [largest]
+    assert sample(logits_V[None], [SamplingParams()], [almost_one]).tokens == [vocab_size - 1]
+    (largest,) = sample(logits_V[None], [SamplingParams(temperature=0)], [0.0]).tokens
+    assert sample(logits_V[None], [SamplingParams(top_k=1)], [almost_one]).tokens == [largest]
+    assert sample(logits_V[None], [SamplingParams(top_k=1)], [0.0]).tokens == [largest]
 
 
 def test_greedy_takes_the_lowest_token_on_ties() -> None:
     logits_RV = torch.tensor([[1.0, 3.0, 3.0, 2.0], [0.0] * 4, [-1.0, -5.0, -1.0, -1.0]])
-    assert sample(logits_RV, [SamplingParams(temperature=0)] * 3, [0.9] * 3) == [1, 0, 0]
+    assert sample(logits_RV, [SamplingParams(temperature=0)] * 3, [0.9] * 3).tokens == [1, 0, 0]
     mixed = [SamplingParams(temperature=0), SamplingParams(), SamplingParams(temperature=1e-7)]
-    assert sample(logits_RV, mixed, [0.9] * 3) == [1, 3, 0]
+    assert sample(logits_RV, mixed, [0.9] * 3).tokens == [1, 3, 0]
 
 
 def test_a_broken_rows_logits_harm_no_neighbour() -> None:
     logits_RV = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
     its = [SamplingParams(), SamplingParams(top_k=5, top_p=0.5), SamplingParams(min_p=0.1)]
-    expected = sample(logits_RV, its, [0.5] * 3)
+    expected = sample(logits_RV, its, [0.5] * 3).tokens
     for value in (math.nan, math.inf, -math.inf):
         broken = logits_RV.clone()
         broken[1] = value
         for second in (its[1], SamplingParams(temperature=0)):
-            tokens = sample(broken, [its[0], second, its[2]], [0.5] * 3)
+            tokens = sample(broken, [its[0], second, its[2]], [0.5] * 3).tokens
             assert tokens == [expected[0], None, expected[2]]
 
 
 def test_top_k_holds_at_any_temperature() -> None:
     logits_V = torch.tensor([0.0, 1e-4, 2e-4, 3e-4])
     hot = SamplingParams(temperature=10_000, top_k=1)
-    assert sample(logits_V[None], [hot], [0.1]) == [3]
+    assert sample(logits_V[None], [hot], [0.1]).tokens == [3]
 
 
 words = st.integers(0, 2**64 - 1)

@@ -68,7 +68,9 @@ def dependence(left: np.ndarray, right: np.ndarray) -> float:
 def drawn(numbers: np.ndarray, **params: Any) -> np.ndarray:
     """A token per number, in the same shape."""
     logits_RV = torch.tensor(LOGITS).expand(numbers.size, -1)
-    tokens = sample(logits_RV, [SamplingParams(**params)] * numbers.size, numbers.ravel().tolist())
+    tokens = sample(
+        logits_RV, [SamplingParams(**params)] * numbers.size, numbers.ravel().tolist()
+    ).tokens
     return np.array(tokens).reshape(numbers.shape)
 
 
