@@ -14,8 +14,9 @@ arrays, maps with string keys, and two extension types; containers are nested at
       ordinary array. Readers must also take an ordinary array of integers.
   Extension 2, the rows of a job: a msgpack array of five, the columns tokens (extension 1),
       lengths (extension 1), masks (byte string) and reasons (extension 1), and the provenance (a
-      map, or nil); or of six, with the column logprobs (byte string) behind them. `packed_rows.py`
-      says what is in them.
+      map, or nil); or of six, with the column logprobs (byte string) behind them; or of seven, with
+      logprobs (nil where there are none) and a map of further columns. `packed_rows.py` says what
+      is in them. A reader need not know the longer forms to read what did not ask for them.
 
 What RQ puts in a payload: a job's `data` field is zlib around one whose body is the array
 [function name, nil, arguments, keyword arguments]; a result's `return_value` is base64 around one
@@ -26,7 +27,7 @@ Pickle is never read or written. Only this file imports msgpack.
 """
 
 from array import array
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sized
 from typing import Any, TypeVar
 
 import msgpack
@@ -145,14 +146,16 @@ def _write_sequence(items: "list[Any] | tuple[Any, ...] | array[Any]", depth: in
 
 
 def _write_rows(result: SampledRows) -> msgpack.ExtType:
-    tokens, lengths, masks, reasons, provenance, logprobs = to_columns(result)
-    columns = [_integers(tokens), _integers(lengths), masks, _integers(reasons), provenance]
-    columns += [] if logprobs is None else [logprobs]
-    return msgpack.ExtType(ROWS, _packed(columns))
+    return msgpack.ExtType(ROWS, _packed([_column(its) for its in to_columns(result)]))
 
 
-def _integers(items: Sequence[int]) -> msgpack.ExtType:
-    return msgpack.ExtType(INTEGERS, pack_integers(items))
+def _column(column: object) -> object:
+    match column:
+        case tuple():
+            return msgpack.ExtType(INTEGERS, pack_integers(column))
+        case dict():
+            return {name: _column(value) for name, value in column.items()}
+    return column
 
 
 def _read_extension(code: int, payload: bytes) -> object:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
-import engine
-from engine import Request, RequestResult, RowResult, SamplingParams
-from jobs import (
-    FUNCTION_NAME,
-    GenerateJob,
-    InvalidJobError,
-    Provenance,
-    SampledRows,
-    WireError,
-)
+from engine import Request, RequestResult, SamplingParams
+from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, SampledRows, WireError
 from jobs.errors import brief
-from jobs.sampled_rows import Row
 from jobs.wire import MsgpackSerializer, read_call
 from worker.claim import Claim
+
+_PARAMS = tuple(field.name for field in dataclasses.fields(SamplingParams))
+"""A job has a field for each."""
 
 
 def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
@@ -51,15 +46,7 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
 
 def to_request(job: GenerateJob, request_id: str) -> Request:
     """The request that a job asks for. Raises RequestError for a field that no engine takes."""
-    params = SamplingParams(
-        max_tokens=job.max_tokens,
-        temperature=job.temperature,
-        top_k=job.top_k,
-        top_p=job.top_p,
-        min_p=job.min_p,
-        seed=job.seed,
-        logprobs=job.logprobs,
-    )
+    params = SamplingParams(**{name: getattr(job, name) for name in _PARAMS})
     return Request(
         id=request_id,
         prompt_tokens=job.prompt_tokens,
@@ -90,23 +77,9 @@ def to_wire(result: RequestResult) -> bytes:
 
 
 def to_rows(result: RequestResult) -> SampledRows:
-    """The rows and their provenance in the queue's words."""
-    provenance = None if result.provenance is None else _provenance(result.provenance)
-    return SampledRows(rows=tuple(map(_row, result.rows)), provenance=provenance)
-
-
-def _row(row: RowResult) -> Row:
-    assert row.finish_reason != "error", "rows with an error are no result"
-    return Row(
-        tokens=tuple(row.tokens),
-        masks=tuple(row.masks),
-        finish_reason=row.finish_reason,
-        logprobs=None if row.logprobs is None else tuple(row.logprobs),
-    )
-
-
-def _provenance(provenance: engine.Provenance) -> Provenance:
-    return Provenance.model_validate(provenance, from_attributes=True)
+    """The rows and their provenance in the queue's words, which are the engine's."""
+    assert all(row.finish_reason != "error" for row in result.rows), "these are no result"
+    return SampledRows.model_validate(result, from_attributes=True)
 
 
 def _inflated(payload: bytes, max_bytes: int) -> bytes:

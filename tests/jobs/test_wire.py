@@ -33,15 +33,31 @@ logprobs = st.floats(max_value=0, width=32, allow_nan=False, allow_infinity=Fals
 
 
 @st.composite
-def rows(draw: st.DrawFn, *, have_logprobs: bool) -> Row:
+def rows(draw: st.DrawFn, *, optional: frozenset[str], num_top: int) -> Row:
+    """With the optional columns of these names."""
     tokens = draw(st.lists(st.integers(0, 2 ** draw(st.sampled_from([8, 16, 32])) - 1)))
-    masks = draw(st.lists(st.integers(0, 1), min_size=len(tokens), max_size=len(tokens)))
-    reason = draw(st.sampled_from(["stop", "length"]))
-    fields = {"tokens": tokens, "masks": masks, "finish_reason": reason}
-    if have_logprobs:
-        size = len(tokens)
-        fields["logprobs"] = draw(st.lists(logprobs, min_size=size, max_size=size))
+    size, num_likely = len(tokens), num_top * len(tokens)
+    columns = {
+        "logprobs": st.lists(logprobs, min_size=size, max_size=size),
+        "top_tokens": st.lists(st.integers(0, 2**17), min_size=num_likely, max_size=num_likely),
+        "top_logprobs": st.lists(logprobs, min_size=num_likely, max_size=num_likely),
+        "text": st.text(st.characters(codec="utf-8")),
+    }
+    fields = {
+        "tokens": tokens,
+        "masks": draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)),
+        "finish_reason": draw(st.sampled_from(["stop", "length"])),
+    }
+    fields |= {name: draw(column) for name, column in columns.items() if name in optional}
     return Row.model_validate(fields)
+
+
+@st.composite
+def many_rows(draw: st.DrawFn) -> tuple[Row, ...]:
+    sets = st.sets(st.sampled_from([("logprobs",), ("top_tokens", "top_logprobs"), ("text",)]))
+    optional = frozenset(name for names in draw(sets) for name in names)
+    its = rows(optional=optional, num_top=draw(st.integers(1, 3)))
+    return tuple(draw(st.lists(its, max_size=5)))
 
 
 texts = st.text(min_size=1, max_size=256)
@@ -58,10 +74,9 @@ provenances = st.builds(
 )
 results = st.builds(
     SampledRows,
-    rows=st.booleans().flatmap(
-        lambda have: st.lists(rows(have_logprobs=have), max_size=5).map(tuple)
-    ),
+    rows=many_rows(),
     provenance=st.none() | provenances,
+    prompt_logprobs=st.none() | st.lists(logprobs, max_size=5).map(tuple),
 )
 PROVENANCE = {
     "reproducible": True,
@@ -98,11 +113,21 @@ def _rows(*columns: object, provenance: object = None) -> bytes:
     return _wrapped(msgpack.ExtType(2, msgpack.packb([*columns, provenance])))
 
 
-def _one_row(logprobs: object) -> bytes:
-    """Three tokens and six columns."""
+def _one_row(logprobs: object, *more: object) -> bytes:
+    """Three tokens and six columns, or seven."""
     columns = (_integers(1, b"\x07\x08\x09", 3), _integers(1, b"\x03", 1), b"\x05")
-    packed = msgpack.packb([*columns, _integers(1, b"\x01", 1), None, logprobs])
+    packed = msgpack.packb([*columns, _integers(1, b"\x01", 1), None, logprobs, *more])
     return _wrapped(msgpack.ExtType(2, packed))
+
+
+def _row_with(**more: object) -> bytes:
+    """Three tokens and a map of further columns."""
+    return _one_row(None, more)
+
+
+def _top(dtype: int = 1, num_items: int = 3, likely: object = bytes(12)) -> bytes:
+    items = bytes(num_items * {1: 1, 5: 8}[dtype])
+    return _row_with(top_tokens=_integers(dtype, items, num_items), top_logprobs=likely)
 
 
 def _provenance(**changes: object) -> bytes:
@@ -142,6 +167,19 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     likely = row.model_copy(update={"logprobs": (-0.5, 0.0, -2.0)})
     floats = bytes.fromhex("000000bf 00000000 000000c0")
     assert dumps(SampledRows(rows=(likely,))) == _one_row(logprobs=floats)
+
+    told = {"top_tokens": (1, 2, 3), "top_logprobs": (-0.5, 0.0, -2.0), "text": "é"}
+    more = {
+        "top_tokens": _integers(1, b"\x01\x02\x03", 3),
+        "top_logprobs": floats,
+        "text": ["é"],
+        "prompt_logprobs": floats[:4],
+    }
+    for its, logprobs in ((row, None), (likely, floats)):
+        told_rows = (its.model_copy(update=told),)
+        result = SampledRows(rows=told_rows, prompt_logprobs=(-0.5,))
+        assert dumps(result) == _one_row(logprobs, more)
+        assert loads(dumps(result)) == result
 
 
 @pytest.mark.parametrize(("largest", "size"), [(255, 1), (256, 2), (65536, 4), (2**32, 8)])
@@ -252,6 +290,36 @@ BAD = {
             msgpack.packb([*[_integers(1, b"", 0)] * 2, b"", _integers(1, b"", 0), None, b"", b""]),
         )
     ),
+    "a map of no columns": _row_with(),
+    "an eighth column": _one_row(None, {"text": ["a"]}, None),
+    "an unknown column": _row_with(text=["a"], texts=["a"]),
+    "a column of nil": _row_with(text=None),
+    "columns under bytes": _one_row(None, {b"text": ["a"]}),
+    "logprobs as integers before more": _one_row(_integers(1, bytes(3), 3), {"text": ["a"]}),
+    "top tokens alone": _row_with(top_tokens=_integers(1, bytes(3), 3)),
+    "top logprobs alone": _row_with(top_logprobs=bytes(12)),
+    "top tokens in a list": _row_with(top_tokens=[1, 2, 3], top_logprobs=bytes(12)),
+    "top tokens for some tokens": _top(num_items=4, likely=bytes(16)),
+    "top tokens for no token": _top(num_items=0, likely=b""),
+    "more top tokens than logprobs": _top(num_items=6),
+    "half a top logprob": _top(likely=bytes(10)),
+    "a top logprob above 0": _top(likely=struct.pack("<3f", -1, 1, -1)),
+    "a top logprob that is no number": _top(likely=struct.pack("<3f", -1, math.nan, -1)),
+    "a negative top token": _row_with(
+        top_tokens=_integers(5, b"\xff" * 24, 3), top_logprobs=bytes(12)
+    ),
+    "a top token of 64 bits": _row_with(
+        top_tokens=_integers(4, b"\xff" * 24, 3), top_logprobs=bytes(12)
+    ),
+    "text of another number of rows": _row_with(text=["a", "b"]),
+    "text that is one string": _row_with(text="a"),
+    "text in bytes": _row_with(text=[b"a"]),
+    "text of nil": _row_with(text=[None]),
+    "text as integers": _row_with(text=_integers(1, b"\x01", 1)),
+    "a row's text that is no UTF-8": _row_with(text=["~~"]).replace(b"~~", b"\xff\xfe"),
+    "half a prompt logprob": _row_with(prompt_logprobs=bytes(6)),
+    "prompt logprobs in a list": _row_with(prompt_logprobs=[-1.0]),
+    "a prompt logprob above 0": _row_with(prompt_logprobs=struct.pack("<f", 1)),
     "a provenance that is no map": _rows(
         _integers(1, b"", 0), _integers(1, b"", 0), b"", _integers(1, b"", 0), provenance=[1]
     ),

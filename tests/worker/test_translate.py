@@ -8,11 +8,12 @@ import pickle
 import zlib
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine import Engine, Request, RequestError, RequestResult, RowResult
+from engine import Engine, Request, RequestError, RequestResult, RowResult, SamplingParams
 from engine.models import load_model
 from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, MsgpackSerializer, WireError
 from jobs.job_options import MAX_PAYLOAD_BYTES
@@ -29,7 +30,26 @@ FIELDS: dict[str, Any] = {
     "top_p": 0.75,
     "min_p": 0.25,
     "seed": 2**64 - 1,
+    "min_tokens": 2,
+    "stop": ["a", "\n\n"],
+    "stop_token_ids": [3, 4],
+    "ignore_eos": True,
+    "repetition_penalty": 1.25,
+    "presence_penalty": -0.5,
+    "frequency_penalty": 0.25,
+    "logit_bias": {"7": -100.0, "2": 1.5},
+    "bad_words": ["b", [5, 6]],
     "logprobs": True,
+    "top_logprobs": 3,
+    "logprobs_mode": "processed",
+    "return_prompt_logprobs": True,
+}
+KEPT: dict[str, Any] = {
+    "prompt_tokens": (1, 2, 3),
+    "stop": ("a", "\n\n"),
+    "stop_token_ids": (3, 4),
+    "logit_bias": ((2, 1.5), (7, -100.0)),
+    "bad_words": ("b", (5, 6)),
 }
 
 wire_values = st.recursive(
@@ -71,17 +91,21 @@ def test_every_field_of_a_job_reaches_the_engine(payload: bytes) -> None:
     assert request.id == "execution"
     for name in FIELDS:
         owner = request if hasattr(request, name) else request.params
-        value = FIELDS[name]
-        assert getattr(owner, name) == (tuple(value) if isinstance(value, list) else value)
+        assert getattr(owner, name) == {**FIELDS, **KEPT}[name], name
+
+
+@pytest.mark.parametrize("name", ["json_schema", "regex", "grammar"])
+def test_a_structure_reaches_the_engine(name: str) -> None:
+    params = read(claim(call(kwargs={"prompt_tokens": [1], name: "{}"}))).params
+    assert params.is_structured
+    assert getattr(params, name) == "{}"
 
 
 def test_what_a_job_leaves_out_is_the_engines_default() -> None:
     request = read(claim(call(kwargs={"prompt_tokens": [1]})))
 
     assert (request.num_samples, request.first_row, request.params.seed) == (1, 0, 0)
-    assert request.params.temperature == 1.0
-    assert request.params.max_tokens is None and request.params.top_k is None
-    assert request.params.logprobs is False
+    assert request.params == SamplingParams()
 
 
 @pytest.mark.parametrize(
@@ -204,19 +228,38 @@ def test_no_call_raises_anything_else(function: object, args: object, fields: ob
         read(claim(payload))
 
 
-def test_rows_keep_their_order_masks_reasons_and_provenance_on_the_wire() -> None:
+def test_rows_keep_all_that_the_engine_tells_of_them_on_the_wire() -> None:
     provenance = Engine(load_model("demo")[0], None).provenance
     rows = [
-        RowResult(tokens=[7, 8], masks=[1, 0], finish_reason="stop", logprobs=[-0.5, -0.25]),
-        RowResult(tokens=[9], masks=[1], finish_reason="length", logprobs=[0.0]),
+        RowResult(
+            tokens=[7, 8],
+            masks=[1, 0],
+            finish_reason="stop",
+            logprobs=[-0.5, -0.25],
+            top_tokens=[7, 9, 8, 7],
+            top_logprobs=[-0.5, -1.0, -0.25, -2.0],
+            text="so far",
+        ),
+        RowResult(
+            tokens=[9],
+            masks=[1],
+            finish_reason="length",
+            logprobs=[0.0],
+            top_tokens=[9, 3],
+            top_logprobs=[0.0, -4.0],
+            text="",
+        ),
     ]
 
-    result = RequestResult(request_id="execution", rows=rows, provenance=provenance)
+    result = RequestResult(
+        request_id="execution", rows=rows, provenance=provenance, prompt_logprobs=[-0.75, -3.0]
+    )
     rows_read = MsgpackSerializer.loads(to_wire(result))
 
     assert [row.model_dump(mode="json") for row in rows_read.rows] == [
         dataclasses.asdict(row) for row in rows
     ]
+    assert rows_read.prompt_logprobs == (-0.75, -3.0)
     assert rows_read.provenance.model_dump() == dataclasses.asdict(provenance)
     assert rows_read.reproducible == result.reproducible == provenance.reproducible
 
@@ -225,3 +268,9 @@ def test_rows_of_unknown_provenance_are_not_called_reproducible() -> None:
     result = RequestResult("execution", [RowResult([7], [1], "stop")])
     rows_read = MsgpackSerializer.loads(to_wire(result))
     assert rows_read.provenance is None and not rows_read.reproducible
+
+
+def test_rows_of_which_nothing_more_was_asked_are_the_bytes_that_they_were() -> None:
+    result = RequestResult("execution", [RowResult([7, 8], [1, 0], "stop")])
+    (_, content) = msgpack.unpackb(to_wire(result))["body"]
+    assert len(msgpack.unpackb(content)) == 5
