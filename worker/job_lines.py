@@ -60,15 +60,13 @@ class JobLines:
         return render_question(text, self._tokenizer)
 
 
-def parse_tokens(text: str | None) -> list[int] | None:
+def parse_tokens(text: str, field: str) -> list[int]:
     """Token IDs as people write them: with commas or spaces between. Raises InvalidJobError."""
-    if text is None:
-        return None
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
         limit = "token IDs with commas between, as in 1,2,3"
-        raise InvalidJobError("prompt_tokens", repr(text)[:80], limit) from error
+        raise InvalidJobError(field, repr(text)[:80], limit) from error
 
 
 def _parse(line: str) -> Mapping[str, Any]:

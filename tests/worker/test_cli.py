@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from typer.testing import CliRunner, Result
 
 from engine.models import demo_prompt
 from jobs import Client, GenerateJob, MsgpackSerializer, SampledRows
+from jobs.sampling_fields import SamplingFields
 from tests.worker.conftest import MakeLedger, finished, queued_ids
 from vocab import ByteTokenizer
 from worker.cli import app
+from worker.cli.row_options import RowOptions
 from worker.ledger import Outcome
 
 Rowmill = Callable[..., Result]
@@ -65,6 +69,60 @@ def test_tokens_and_options_become_the_job(rowmill: Rowmill, pushed: Pushed, tok
     assert pushed() == {"mine": GenerateJob.parse({"prompt_tokens": (1, 2, 3), **fields})}
 
 
+CONTROLS: dict[str, tuple[list[str], Any]] = {
+    "max_tokens": (["--max-tokens", "9"], 9),
+    "min_tokens": (["--min-tokens", "2"], 2),
+    "temperature": (["--temperature", "0"], 0.0),
+    "top_k": (["--top-k", "5"], 5),
+    "top_p": (["--top-p", "0.5"], 0.5),
+    "min_p": (["--min-p", "0"], 0.0),
+    "repetition_penalty": (["--repetition-penalty", "1.5"], 1.5),
+    "presence_penalty": (["--presence-penalty", "-0.5"], -0.5),
+    "frequency_penalty": (["--frequency-penalty", "0.5"], 0.5),
+    "logit_bias": (["--logit-bias", "7=-100", "--logit-bias", "2=1.5"], {2: 1.5, 7: -100}),
+    "bad_words": (["--bad-words", "a, b", "--bad-words", "c"], ["a, b", "c"]),
+    "stop": (["--stop", "\n", "--stop", "END"], ["\n", "END"]),
+    "stop_token_ids": (["--stop-token-ids", "3, 4"], [3, 4]),
+    "ignore_eos": (["--ignore-eos"], True),
+    "json_schema": (["--json-schema", '{"type": "object"}'], {"type": "object"}),
+    "regex": (["--regex", "[0-9]+"], "[0-9]+"),
+    "grammar": (["--grammar", 'start: "a"'], 'start: "a"'),
+    "logprobs": (["--logprobs"], True),
+    "top_logprobs": (["--top-logprobs", "3"], 3),
+    "logprobs_mode": (["--logprobs-mode", "processed"], "processed"),
+    "return_prompt_logprobs": (["--prompt-logprobs"], True),
+}
+
+
+def test_every_control_has_an_option(rowmill: Rowmill, pushed: Pushed) -> None:
+    assert sorted(CONTROLS) == sorted(SamplingFields.model_fields)
+    assert sorted(CONTROLS) == sorted(its.name for its in dataclasses.fields(RowOptions))
+    wanted = {}
+    for name, (words, value) in CONTROLS.items():
+        beside = ["--logprobs"] if name in ("top_logprobs", "logprobs_mode") else []
+        result = rowmill("submit", "--prompt-tokens", "1", "--job-id", name, *words, *beside)
+        assert result.exit_code == 0, result.stderr
+        fields = {"logprobs": True} if beside else {}
+        wanted[name] = GenerateJob.parse({"prompt_tokens": [1], **fields, name: value})
+    assert pushed() == wanted
+
+
+def test_a_schema_and_a_grammar_may_be_files(
+    rowmill: Rowmill, pushed: Pushed, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("é" * 300, encoding="utf-8")
+    for option in ("--json-schema", "--grammar"):
+        for value in (str(tmp_path / "file"), "é" * 300):  # too long for a file's name
+            assert rowmill("submit", "--prompt-tokens", "1", option, value).exit_code == 0
+    structures = [(job.json_schema, job.grammar) for job in pushed().values()]
+    assert structures == [("é" * 300, None)] * 2 + [(None, "é" * 300)] * 2
+
+    (tmp_path / "file").write_bytes(b"\xff")
+    result = rowmill("submit", "--prompt-tokens", "1", "--grammar", str(tmp_path / "file"))
+    assert result.exit_code == 2
+    assert "UTF-8" in result.stderr
+
+
 def test_text_becomes_a_question_of_the_chat_or_raw_what_it_is(
     rowmill: Rowmill, pushed: Pushed
 ) -> None:
@@ -78,7 +136,7 @@ def test_text_becomes_a_question_of_the_chat_or_raw_what_it_is(
 
 def test_options_stand_for_what_a_line_leaves_out(rowmill: Rowmill, pushed: Pushed) -> None:
     lines = [
-        {"prompt_tokens": [1, 2], "job_id": "b", "seed": 9, "top_k": None},
+        {"prompt_tokens": [1, 2], "job_id": "b", "seed": 9, "top_k": None, "logit_bias": {"5": 1}},
         {"text": "What is 2 + 3?", "job_id": "a"},
     ]
     stdin = "\n\n".join(json.dumps(line) for line in lines)
@@ -86,7 +144,7 @@ def test_options_stand_for_what_a_line_leaves_out(rowmill: Rowmill, pushed: Push
 
     assert (result.exit_code, result.stdout) == (0, "b\na\n"), result.stderr
     assert pushed() == {
-        "b": GenerateJob(prompt_tokens=(1, 2), seed=9, top_k=None),
+        "b": GenerateJob(prompt_tokens=(1, 2), seed=9, logit_bias={5: 1}),
         "a": GenerateJob(prompt_tokens=QUESTION, seed=5, top_k=3),
     }
 
@@ -124,6 +182,13 @@ def test_a_bad_line_is_named_and_nothing_is_pushed(
         ["submit", "--prompt-tokens", "1,x"],
         ["submit", "--prompt-tokens", ""],
         ["submit", "--prompt-tokens", "1", "--temperature", "-1"],
+        ["submit", "--prompt-tokens", "1", "--logit-bias", "7"],
+        ["submit", "--prompt-tokens", "1", "--logit-bias", "a=1"],
+        ["submit", "--prompt-tokens", "1", "--logit-bias", "7=1", "--logit-bias", "7=2"],
+        ["submit", "--prompt-tokens", "1", "--stop-token-ids", "a"],
+        ["submit", "--prompt-tokens", "1", "--stop", ""],
+        ["submit", "--prompt-tokens", "1", "--top-logprobs", "2"],
+        ["submit", "--prompt-tokens", "1", "--regex", "a", "--grammar", "b"],
         ["submit", "--prompt-tokens", "1", "--job-id", "not an id"],
         ["submit", "--prompt-tokens", "1", "--text", "both"],
         ["submit", "--text", "no model"],
@@ -177,7 +242,7 @@ def test_rows_are_lines_in_the_order_given_with_their_text(
     assert [line["rows"][0]["text"] for line in _lines(result)] == ["b", "c", "a"]
 
 
-def test_rows_come_with_their_logprobs_and_with_what_is_needed_to_repeat_them(
+def test_rows_come_with_all_that_was_asked_for_and_with_what_is_needed_to_repeat_them(
     rowmill: Rowmill, client: Client, make_ledger: MakeLedger
 ) -> None:
     client.submit(prompt_tokens=[1], job_id="a")
@@ -193,13 +258,16 @@ def test_rows_come_with_their_logprobs_and_with_what_is_needed_to_repeat_them(
         "versions": {"torch": "2.13.0"},
     }
     row = {"tokens": [7, 8], "masks": [1, 0], "finish_reason": "stop", "logprobs": [-0.5, -1.25]}
-    rows = SampledRows.model_validate({"rows": [row], "provenance": provenance})
+    row |= {"top_tokens": [7, 9], "top_logprobs": [-0.5, -1.5], "text": "so far"}
+    told = {"rows": [row], "prompt_logprobs": [-0.75], "provenance": provenance}
+    rows = SampledRows.model_validate(told)
     (claim,) = ledger.claim(1, is_idle=True)
     value = MsgpackSerializer.dumps(rows)
     ledger.finish([Outcome(claim=claim, status="finished", value=value)])
 
-    (line,) = _lines(rowmill("result", "a"))
-    assert line == {"job_id": "a", "rows": [row], "reproducible": True, "provenance": provenance}
+    for more in ([], ["--model", "demo"]):  # the text is the row's own where it has one
+        (line,) = _lines(rowmill("result", "a", *more))
+        assert line == {"job_id": "a", "reproducible": True, **told}
 
 
 def test_the_exit_code_tells_of_the_first_job_without_rows(

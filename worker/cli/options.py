@@ -33,34 +33,6 @@ Threads = Annotated[
 ]
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]
 
-ROWS = "Rows"
-"""The part of a command's help that tells how rows are sampled."""
-MaxTokens = Annotated[
-    int | None,
-    typer.Option(help="Per row.", show_default="until the context is full", rich_help_panel=ROWS),
-]
-Temperature = Annotated[float, typer.Option(help="0 is greedy.", rich_help_panel=ROWS)]
-TopK = Annotated[
-    int | None,
-    typer.Option(help="Keep the k likeliest tokens.", show_default=False, rich_help_panel=ROWS),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        help="Keep the likeliest tokens up to this share.",
-        show_default=False,
-        rich_help_panel=ROWS,
-    ),
-]
-MinP = Annotated[
-    float | None,
-    typer.Option(
-        help="Keep tokens this likely beside the likeliest.",
-        show_default=False,
-        rich_help_panel=ROWS,
-    ),
-]
-
 
 def given_url(redis: str | None) -> str | None:
     """The server that a person names; warns of a password where others can read it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import track
@@ -39,8 +39,9 @@ def result(
 ) -> None:
     """Wait for jobs and print their rows: a JSON line per job, in the order given.
 
-    Rows have "logprobs" where the job asked for them. Beside the rows it tells "reproducible", and
-    in "provenance" what is needed to repeat them. A job without rows prints {"job_id": ...,
+    Rows have "logprobs", "top_tokens" with "top_logprobs", and "text" where the job asked for them.
+    Beside the rows it tells "prompt_logprobs" where it did, "reproducible", and in "provenance"
+    what is needed to repeat them. A job without rows prints {"job_id": ...,
     "error": ...}, and the exit code tells of the first.
     """
     with reported_errors():
@@ -84,13 +85,10 @@ def _line(job_id: str, outcome: SampledRows | JobsError, tokenizer: Tokenizer | 
     rows = [row.model_dump(exclude_none=True) for row in outcome.rows]
     if tokenizer is not None:
         for row in rows:
-            row["text"] = display(row["tokens"], tokenizer)
-    provenance = outcome.provenance and outcome.provenance.model_dump()
-    return json.dumps(
-        {
-            "job_id": job_id,
-            "rows": rows,
-            "reproducible": outcome.reproducible,
-            "provenance": provenance,
-        }
-    )
+            row.setdefault("text", display(row["tokens"], tokenizer))
+    told: dict[str, Any] = {"job_id": job_id, "rows": rows}
+    if outcome.prompt_logprobs is not None:
+        told["prompt_logprobs"] = outcome.prompt_logprobs
+    told["reproducible"] = outcome.reproducible
+    told["provenance"] = outcome.provenance and outcome.provenance.model_dump()
+    return json.dumps(told)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from jobs import JobsError
 from jobs.names import check_queue_name
 from jobs.server_url import check_url
-from worker.cli.options import MaxTokens, MinP, Temperature, TopK, TopP, given_url
+from worker.cli.option_group import with_options
+from worker.cli.options import given_url
 from worker.cli.reporting import (
     BadInputError,
     leave_on_sigterm,
@@ -19,6 +20,7 @@ from worker.cli.reporting import (
     reported_errors,
     warn,
 )
+from worker.cli.row_options import RowOptions
 from worker.cli.sample_options import (
     Chat,
     Device,
@@ -31,7 +33,6 @@ from worker.cli.sample_options import (
     Inputs,
     InputsPerPart,
     Limit,
-    Logprobs,
     MaxRows,
     Model,
     NumSamples,
@@ -55,24 +56,21 @@ if TYPE_CHECKING:  # it needs pyarrow, which other commands do without
     from jobs.dataset import SamplingRun
 
 
+@with_options("rows", RowOptions)
 def sample(
+    *,
     inputs: Inputs,
     folder: Out = None,
     model: Model = None,
     num_samples: NumSamples = 1,
     seed: Seed = 0,
-    max_tokens: MaxTokens = None,
-    temperature: Temperature = 1.0,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    min_p: MinP = None,
+    rows: RowOptions,
     prompt_column: PromptColumn = None,
     id_column: IdColumn = "id",
     chat: Chat = False,
     limit: Limit = None,
     shard: ShardText = None,
     dry_run: DryRun = False,
-    logprobs: Logprobs = False,
     text: Text = False,
     prompts: Prompts = False,
     inputs_per_part: InputsPerPart = 1000,
@@ -93,7 +91,7 @@ def sample(
 
     Inputs are lines with prompt_tokens, prompt (text) or messages (a chat), or
     OpenAI batch lines; a line's id, num_samples, seed, max_tokens, temperature,
-    top_k, top_p and min_p are heeded.
+    stop and so on are heeded.
 
     Interrupted or killed, the same command goes on where it was. The same
     inputs, model and options give the same bytes.
@@ -118,11 +116,6 @@ def sample(
             retry_failures=retry_failures,
             overwrite=overwrite,
             num_samples=num_samples,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
             seed=seed,
             prompt_column=prompt_column,
             id_column=id_column,
@@ -130,9 +123,9 @@ def sample(
             limit=limit,
             shard=shard,
             inputs_per_part=inputs_per_part,
-            logprobs=logprobs,
             text=text,
             prompts=prompts,
+            **rows.fields(),
         )
         with surveying(out) as on_progress:
             found = run.survey(on_progress)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import ROWS
+from worker.cli.row_options import ROWS
 
 _INPUT, _FOLDER, _WORKERS = "Input", "Folder", "Workers"
 
@@ -60,12 +60,6 @@ DryRun = Annotated[
     ),
 ]
 
-Logprobs = Annotated[
-    bool,
-    typer.Option(
-        "--logprobs", help="A column with each token's log-probability.", rich_help_panel=_FOLDER
-    ),
-]
 Text = Annotated[
     bool, typer.Option("--text", help="A column with rows as text.", rich_help_panel=_FOLDER)
 ]

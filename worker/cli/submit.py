@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jobs import Client, QueueFullError
-from worker.cli.options import (
-    ROWS,
-    Data,
-    MaxTokens,
-    MinP,
-    Queue,
-    Redis,
-    Temperature,
-    TopK,
-    TopP,
-    server_url,
-)
+from worker.cli.option_group import with_options
+from worker.cli.options import Data, Queue, Redis, server_url
 from worker.cli.reporting import BadInputError, reported_errors
+from worker.cli.row_options import ROWS, RowOptions
 from worker.job_lines import JobLines, parse_tokens
 
 
+@with_options("rows", RowOptions)
 def submit(
+    *,
     prompt_tokens: Annotated[
         str | None, typer.Option(help="Prompt as token IDs: 1,2,3", show_default=False)
     ] = None,
@@ -46,22 +39,10 @@ def submit(
             help="Index of the first one: 8 goes on after eight rows.", rich_help_panel=ROWS
         ),
     ] = 0,
-    max_tokens: MaxTokens = None,
-    temperature: Temperature = 1.0,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    min_p: MinP = None,
     seed: Annotated[
         int, typer.Option(help="Of the rows' random numbers.", rich_help_panel=ROWS)
     ] = 0,
-    logprobs: Annotated[
-        bool,
-        typer.Option(
-            "--logprobs",
-            help="With the model's log-probability of each token.",
-            rich_help_panel=ROWS,
-        ),
-    ] = False,
+    rows: RowOptions,
     job_id: Annotated[
         str | None, typer.Option(help="The job's ID.", show_default="a random one")
     ] = None,
@@ -97,20 +78,17 @@ def submit(
         fields = {
             "num_samples": num_samples,
             "first_row": first_row,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
             "seed": seed,
-            "logprobs": logprobs,
+            **rows.fields(),
             "deadline_seconds": deadline_seconds,
             "tenant": tenant,
             "reply_to": reply_to,
         }
         lines = JobLines(fields, model=model, is_raw=raw)
         if prompt_tokens is not None or text is not None:
-            prompt = {"prompt_tokens": parse_tokens(prompt_tokens), "text": text, "job_id": job_id}
+            prompt: dict[str, Any] = {"text": text, "job_id": job_id}
+            if prompt_tokens is not None:
+                prompt["prompt_tokens"] = parse_tokens(prompt_tokens, "prompt_tokens")
             pushed = [lines.job({key: value for key, value in prompt.items() if value is not None})]
         elif job_id is not None:
             raise BadInputError("--job-id names one job: give it with --prompt-tokens or --text")
