@@ -6,46 +6,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.dataset.errors import LineError
-from jobs.dataset.request import LineRequest
+from jobs.dataset.request import PARAMETERS, LineRequest
 from jobs.errors import brief
 
 ID = "custom_id"
 COLUMNS = (ID, "body", "url", "method")
 
 _PROMPTS = {"/v1/completions": "prompt", "/v1/chat/completions": "messages"}
-# A job's field by what the body calls it. top_k and min_p are extensions that servers share.
-_FIELDS = {
-    "n": "num_samples",
-    "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "seed": "seed",
+# A job's field by what the body calls it where that is something else. Fields of the same name are
+# OpenAI's or extensions that servers share.
+_FIELDS = {"n": "num_samples", "max_completion_tokens": "max_tokens"} | {
+    name: name for name in PARAMETERS if name != "num_samples"
 }
 # These change no token.
 _IGNORED = frozenset({"model", "user", "metadata", "store"})
 # The only value, beside null, that asks for what a run does anyway.
-_NEUTRAL: dict[str, object] = {
-    "stream": False,
-    "best_of": 1,
-    "echo": False,
-    "logprobs": False,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-}
+_NEUTRAL: dict[str, object] = {"stream": False, "best_of": 1, "echo": False}
 
 
 def is_batch_line(record: Mapping[str, Any]) -> bool:
     return record.get(ID) is not None and record.get("body") is not None
 
 
-def read_batch_line(record: Mapping[str, Any]) -> LineRequest:
-    """Raises LineError for a body that asks for something else, naming the field.
+def read_batch_line(record: Mapping[str, Any], run: Mapping[str, Any]) -> LineRequest:
+    """`run`: the run's own parameters, which say what there are columns for.
 
-    Nothing that would change a row is ignored. What the body leaves out, temperature and n also, is
-    the run's, not OpenAI's default.
+    Raises LineError for a body that asks for something else, naming the field. Nothing that would
+    change a row is ignored. What the body leaves out, temperature and n also, is the run's, not
+    OpenAI's default.
     """
     body = record["body"]
     if not isinstance(body, Mapping):
@@ -58,18 +46,67 @@ def read_batch_line(record: Mapping[str, Any]) -> LineRequest:
     parameters: dict[str, Any] = {}
     names = {"prompt_tokens": f"body.{prompt_name}"}
     for name, value in given.items():
-        if name in _FIELDS:
-            field = _FIELDS[name]
+        if name == prompt_name or name in _IGNORED:
+            continue
+        if name in ("logprobs", "top_logprobs"):
+            _check_columns(name, value, run)
+            continue
+        field, value = _parameter(name, value)
+        if field is not None:
             if parameters.get(field, value) != value:
                 raise LineError(f"body.{name}: differs from {names[field]}; give one of them")
             parameters[field] = value
             names[field] = f"body.{name}"
-        elif name != prompt_name and name not in _IGNORED:
-            _check_neutral(name, value)
     prompt = given[prompt_name]
     if prompt_name == "prompt":
         prompt = _only_prompt(prompt)
     return LineRequest(prompt=prompt, parameters=parameters, names=names)
+
+
+def _parameter(name: str, value: Any) -> tuple[str | None, Any]:
+    """The job's field and its value; None where the run does so anyway."""
+    if name == "response_format":
+        schema = _schema(value)
+        return (None if schema is None else "json_schema"), schema
+    if name not in _FIELDS:
+        _check_neutral(name, value)
+        return None, None
+    if name == "stop" and isinstance(value, str):
+        return name, [value]
+    if name == "logit_bias" and isinstance(value, Mapping):
+        # Parquet gives every line all tokens that some line has.
+        return name, {token: bias for token, bias in value.items() if bias is not None}
+    return _FIELDS[name], value
+
+
+def _schema(wanted: object) -> object:
+    """What `response_format` asks for; None where that is text."""
+    match wanted:
+        case {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return {"type": "object"}
+        case {"type": "json_schema", "json_schema": {"schema": dict() | str() as schema}}:
+            return schema
+    raise LineError(
+        f"body.response_format: {brief(wanted)} is not supported; its type must be text, "
+        "json_object, or json_schema with a schema"
+    )
+
+
+def _check_columns(name: str, value: object, run: Mapping[str, Any]) -> None:
+    """Raises LineError for logprobs that the run has no columns for.
+
+    A chat asks for them by true and for so many top ones beside; other requests by how many.
+    """
+    has, most = run.get("logprobs", False), run.get("top_logprobs", 0)
+    if name == "logprobs" and isinstance(value, bool):
+        is_there = has or not value
+    else:
+        is_there = has and type(value) is int and 0 <= value <= most
+    if not is_there:
+        limit = f"at most the run's top_logprobs, {most}" if has else "false: the run has none"
+        raise LineError(f"body.{name}: {brief(value)} is not supported; it must be {limit}")
 
 
 def _prompt_name(url: object, given: Mapping[str, Any]) -> str:

@@ -4,81 +4,55 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from jobs.dataset.inputs import ID_COLUMN
 from jobs.dataset.part import Columns
 from jobs.dataset.selection import Selection, Shard
-from jobs.errors import InvalidJobError, brief
-from jobs.generate_job import GenerateJob
-
-_PARAMETERS = (
-    "num_samples",
-    "max_tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "logprobs",
-)
+from jobs.field_limits import explained, flag, integer
+from jobs.generate_job import MAX_NUM_SAMPLES, UINT64_MAX
+from jobs.sampling_fields import SamplingFields
 
 
-class SamplingConfig(BaseModel):
+class SamplingConfig(SamplingFields):
     """The same configuration, files and model give the same bytes.
 
-    The first fields are those of a GenerateJob, for inputs that do not say otherwise. `seed`: of
-    the run, from which each input's is derived. `prompt_column`: where a line's prompt is; None:
-    in the one of prompt_tokens, prompt and messages that it has. `chat`: a text is the user's
-    message to an assistant. `limit`, `shard` ("i/n"): which inputs. `inputs_per_part`: the range
-    of inputs that a part holds. `logprobs`, `text`, `prompts`: optional columns of the parts.
+    `num_samples` and the fields of sampling are those of a GenerateJob, for inputs that do not say
+    otherwise. `seed`: of the run, from which each input's is derived. `prompt_column`: where a
+    line's prompt is; None: in the one of prompt_tokens, prompt and messages that it has. `chat`: a
+    text is the user's message to an assistant. `limit`, `shard` ("i/n"): which inputs.
+    `inputs_per_part`: the range of inputs that a part holds. `logprobs`, `top_logprobs`,
+    `return_prompt_logprobs`, `text`, `prompts`: optional columns of the parts.
 
     Raises InvalidJobError for a bad value.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-
-    num_samples: int = 1
-    max_tokens: int | None = None
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    seed: int = 0
+    num_samples: int = integer(1, 1, MAX_NUM_SAMPLES)
+    seed: int = integer(0, 0, UINT64_MAX)
     prompt_column: str | None = Field(default=None, min_length=1, description="None or a name")
     id_column: str = Field(default=ID_COLUMN, min_length=1, description="a name")
-    chat: bool = Field(default=False, description="true or false")
+    chat: bool = flag()
     limit: int | None = Field(default=None, ge=1, description="None or an integer from 1")
     shard: str | None = Field(default=None, description="None or i/n")
-    inputs_per_part: int = Field(
-        default=1000, ge=1, le=10**6, description="an integer from 1 to 1000000"
-    )
-    logprobs: bool = False
-    text: bool = Field(default=False, description="true or false")
-    prompts: bool = Field(default=False, description="true or false")
+    inputs_per_part: int = integer(1000, 1, 10**6)
+    text: bool = flag()
+    prompts: bool = flag()
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Self:
-        given = {name: fields[name] for name in (*_PARAMETERS, "seed") if name in fields}
-        GenerateJob(prompt_tokens=(0,), **given)
         try:
             config = cls(**fields)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = str(first["loc"][0])
-            field = cls.model_fields.get(name)
-            if field is None:
-                limit = f"one of {', '.join(cls.model_fields)}"
-                raise InvalidJobError(name, "this field", limit) from error
-            limit = str(field.description)
-            raise InvalidJobError(name, brief(first["input"]), limit) from error
+            raise explained(cls, error) from error
         if config.shard is None:
             return config
         return config.model_copy(update={"shard": str(Shard.parse(config.shard))})
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Fields of a GenerateJob for inputs that do not say otherwise."""
-        return {name: getattr(self, name) for name in _PARAMETERS}
+        """Fields of a GenerateJob for inputs that do not say otherwise, without its defaults."""
+        names = {"num_samples", *SamplingFields.model_fields}
+        return {name: value for name, value in self.fields().items() if name in names}
 
     @property
     def selection(self) -> Selection:
@@ -87,4 +61,10 @@ class SamplingConfig(BaseModel):
 
     @property
     def columns(self) -> Columns:
-        return Columns(logprobs=self.logprobs, text=self.text, prompts=self.prompts)
+        return Columns(
+            logprobs=self.logprobs,
+            top_logprobs=self.top_logprobs > 0,
+            text=self.text,
+            prompts=self.prompts,
+            prompt_logprobs=self.return_prompt_logprobs,
+        )

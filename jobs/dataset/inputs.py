@@ -19,8 +19,6 @@ from vocab import Tokenizer, TokenizerError
 PROMPT_COLUMNS = ("prompt_tokens", "prompt", "messages")
 ID_COLUMN = "id"
 
-_INTEGERS = ("num_samples", "max_tokens", "top_k", "seed")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
@@ -108,7 +106,11 @@ class InputReader:
             record = line.record()
             is_batch = self._prompt_column is None and batch_line.is_batch_line(record)
             input_id = self._id(record, is_batch)
-            request = batch_line.read_batch_line(record) if is_batch else self._request(record)
+            request = (
+                batch_line.read_batch_line(record, self._defaults)
+                if is_batch
+                else self._request(record)
+            )
             names = request.names
             job = self._job(line.index, input_id, request, prompter)
         except LineError as error:
@@ -148,9 +150,7 @@ class InputReader:
         self, index: int, input_id: str | None, request: LineRequest, prompter: Prompter
     ) -> GenerateJob:
         fields = {**self._defaults, **request.parameters}
-        for name in _INTEGERS:
-            if name in fields:
-                fields[name] = whole(fields[name])
+        fields = {name: whole(value) for name, value in fields.items()}
         if "seed" not in fields:
             fields["seed"] = derive_seed(self._seed, index, input_id)
         name = request.names["prompt_tokens"]

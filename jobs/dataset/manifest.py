@@ -14,7 +14,8 @@ from jobs.dataset.config import SamplingConfig
 from jobs.dataset.errors import FolderError
 from jobs.dataset.file_facts import FileFacts
 
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, 2)
 
 
 class Manifest(BaseModel):
@@ -49,7 +50,7 @@ class Manifest(BaseModel):
             where = ".".join(map(str, first["loc"])) or "the file"
             reason = f"is no manifest of this version: {where}: {first['msg']}"
             raise FolderError(str(path), reason) from error
-        if manifest.format != _FORMAT:
+        if manifest.format not in _READ:
             reason = f"is of format {manifest.format}; this version reads {_FORMAT}"
             raise FolderError(str(path), reason)
         return manifest
@@ -57,6 +58,19 @@ class Manifest(BaseModel):
     def renewed(self, **changes: Any) -> Manifest:
         """With other values, and a run ID that no job of before has."""
         return self.model_copy(update={"run_id": new_run_id(), **changes})
+
+    def in_this_format(self, wanted: SamplingConfig) -> Manifest:
+        """The same for a run of this configuration.
+
+        Format 1 had no way to leave the temperature to the model, and models had none of their own:
+        it says 1.0 for what None stands for now.
+        """
+        if self.format == _FORMAT:
+            return self
+        config = self.config
+        if config.temperature == 1.0 and wanted.temperature is None:
+            config = config.model_copy(update={"temperature": None})
+        return self.model_copy(update={"format": _FORMAT, "config": config})
 
     def differences(self, other: Manifest) -> tuple[str, ...]:
         """A line for everything because of which the other's rows could not stand beside these."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from jobs.dataset.failure import Failure
 from jobs.dataset.journal import InputRows, Journal
@@ -131,18 +132,28 @@ class OpenPart:
 
 
 def _part_rows(its: InputRows, columns: Columns, render: Render | None) -> Iterator[PartRow]:
-    provenance = its.rows.provenance
+    provenance, prompt_logprobs = its.rows.provenance, its.rows.prompt_logprobs
     for row_index, row in enumerate(its.rows.rows, its.first_row):
+        text = None
+        if render is not None:  # what a stop string cut is not what the tokens say
+            text = render(row.tokens) if row.text is None else row.text
         yield PartRow(
             input_index=its.index,
             id=its.id,
             row_index=row_index,
-            tokens=array("i", row.tokens).tobytes(),
+            tokens=_packed("i", row.tokens),
             mask=bytes(row.masks),
             finish_reason=row.finish_reason,
             seed=its.seed,
             model=None if provenance is None else provenance.model,
-            logprobs=array("f", row.logprobs or ()).tobytes() if columns.logprobs else None,
-            text=None if render is None else render(row.tokens),
+            logprobs=_packed("f", row.logprobs) if columns.logprobs else None,
+            top_tokens=_packed("i", row.top_tokens) if columns.top_logprobs else None,
+            top_logprobs=_packed("f", row.top_logprobs) if columns.top_logprobs else None,
+            text=text,
             prompt_tokens=its.prompt_tokens,
+            prompt_logprobs=_packed("f", prompt_logprobs) if columns.prompt_logprobs else None,
         )
+
+
+def _packed(typecode: str, items: Sequence[Any] | None) -> bytes:
+    return array(typecode, items or ()).tobytes()

@@ -47,10 +47,22 @@ class PartRow:
     text: str | None = None
     prompt_tokens: bytes | None = None
     """int32."""
+    top_tokens: bytes | None = None
+    """int32, as many for each token."""
+    top_logprobs: bytes | None = None
+    """float32."""
+    prompt_logprobs: bytes | None = None
+    """float32, one less than the prompt has tokens."""
 
     @property
     def num_tokens(self) -> int:
         return len(self.mask)
+
+    @property
+    def size(self) -> int:
+        """Its sequences in tokens and as much."""
+        more = (self.prompt_tokens, self.top_tokens, self.prompt_logprobs)
+        return self.num_tokens + sum(len(its or b"") // 4 for its in more)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +70,10 @@ class Columns:
     """Which of the optional columns parts have."""
 
     logprobs: bool = False
+    top_logprobs: bool = False
     text: bool = False
     prompts: bool = False
+    prompt_logprobs: bool = False
 
     def schema(self) -> pa.Schema:
         fields = [
@@ -75,10 +89,15 @@ class Columns:
         ]
         if self.logprobs:
             fields.append(pa.field("logprobs", _list(pa.float32()), nullable=False))
+        if self.top_logprobs:
+            fields.append(pa.field("top_tokens", _list(pa.int32()), nullable=False))
+            fields.append(pa.field("top_logprobs", _list(pa.float32()), nullable=False))
         if self.text:
             fields.append(pa.field("text", pa.string(), nullable=False))
         if self.prompts:
             fields.append(pa.field("prompt_tokens", _list(pa.int32()), nullable=False))
+        if self.prompt_logprobs:
+            fields.append(pa.field("prompt_logprobs", _list(pa.float32()), nullable=False))
         return pa.schema(fields)
 
 
@@ -146,19 +165,12 @@ def write_part(
 
 def read_part(path: Path, columns: Columns) -> Iterator[PartRow]:
     """The rows of a part in their order, some hundred in memory at a time."""
+    fields = [field for field in columns.schema() if field.name != "num_tokens"]
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_ROWS_PER_READ):
-            plain = {
-                name: batch.column(name).to_pylist()
-                for name in ("input_index", "id", "row_index", "finish_reason", "seed", "model")
-            }
-            lists = {"tokens": 4, "mask": 1}
-            lists |= {"logprobs": 4} if columns.logprobs else {}
-            lists |= {"prompt_tokens": 4} if columns.prompts else {}
-            plain |= {"text": batch.column("text").to_pylist()} if columns.text else {}
-            plain |= {name: _slices(batch.column(name), size) for name, size in lists.items()}
-            for values in zip(*plain.values(), strict=True):
-                yield PartRow(**dict(zip(plain, values, strict=True)))
+            its = {field.name: _values(batch.column(field.name)) for field in fields}
+            for values in zip(*its.values(), strict=True):
+                yield PartRow(**dict(zip(its, values, strict=True)))
 
 
 def count_rows(path: Path) -> Counter[int]:
@@ -174,11 +186,13 @@ def _list(value: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", value, nullable=False))
 
 
-def _slices(column: pa.ListArray, size: int) -> list[bytes]:
-    """The items of each list, of `size` bytes each."""
+def _values(column: pa.Array) -> list[Any]:
+    """Of each row: the items of a list as bytes."""
+    if not pa.types.is_list(column.type):
+        return list(column.to_pylist())
     values, offsets = column.values, column.offsets.to_pylist()
     data = memoryview(values.buffers()[1] or b"")
-    start = values.offset
+    start, size = values.offset, column.type.value_type.bit_width // 8
     return [
         bytes(data[(start + begin) * size : (start + end) * size])
         for begin, end in itertools.pairwise(offsets)
@@ -190,15 +204,15 @@ class _Group:
 
     def __init__(self) -> None:
         self.rows: list[PartRow] = []
-        self._num_tokens = 0
+        self._size = 0
 
     def add(self, row: PartRow) -> None:
         self.rows.append(row)
-        self._num_tokens += row.num_tokens + len(row.prompt_tokens or b"") // 4
+        self._size += row.size
 
     @property
     def is_full(self) -> bool:
-        return self._num_tokens >= GROUP_TOKENS or len(self.rows) >= _GROUP_ROWS
+        return self._size >= GROUP_TOKENS or len(self.rows) >= _GROUP_ROWS
 
     def table(self, schema: pa.Schema) -> pa.Table:
         data: dict[str, Any] = {}

@@ -8,8 +8,15 @@ from typing import Any
 
 from jobs.dataset.errors import LineError
 from jobs.errors import brief
+from jobs.sampling_fields import SamplingFields
 
-PARAMETERS = ("num_samples", "max_tokens", "temperature", "top_k", "top_p", "min_p", "seed")
+_OF_RUN = frozenset({"logprobs", "top_logprobs", "logprobs_mode", "return_prompt_logprobs"})
+"""What parts have columns for: the same for all lines."""
+PARAMETERS = (
+    "num_samples",
+    "seed",
+    *(name for name in SamplingFields.model_fields if name not in _OF_RUN),
+)
 """What a line may say for itself instead of the run, in a column of that name."""
 
 MAX_ID_CHARS = 512

@@ -241,6 +241,7 @@ class SamplingRun:
             self._folder.clear()
             self._folder.write_manifest(new)
             return new
+        old = old.in_this_format(self.config)
         had, wanted = old.config.num_samples, self.config.num_samples
         if self._extends and wanted > had:
             old = old.renewed(config=old.config.model_copy(update={"num_samples": wanted}))

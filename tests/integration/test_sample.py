@@ -351,7 +351,7 @@ def test_a_manifest_that_can_t_be_read_stops_the_run_and_is_left(
     if kind == "folder":
         manifest.mkdir()
     else:
-        manifest.write_text("{" if kind == "text" else text.replace('"format": 1', '"format": 9'))
+        manifest.write_text("{" if kind == "text" else text.replace('"format": 2', '"format": 9'))
     for overwrite in (False, True):
         with pytest.raises(FolderError, match=f"^{manifest}: "):
             sample(prompts, out, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def test_the_body_holds_the_prompt(tmp_path: Path, line: dict[str, Any], tokens:
 def test_the_body_holds_the_parameters(tmp_path: Path) -> None:
     body = {"n": 3, "max_completion_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 4}
     extensions = {"top_k": 5, "min_p": 0.1, "max_tokens": 9, "model": "m", "user": "u"}
-    neutral = {"stream": False, "best_of": 1, "echo": False, "logprobs": False, "stop": None}
+    extensions |= {"min_tokens": 2, "repetition_penalty": 1.5, "stop_token_ids": [7]}
+    neutral = {"stream": False, "best_of": 1, "echo": False, "logprobs": False, "tools": None}
+    body |= {"presence_penalty": 0.5, "frequency_penalty": -1, "stop": "x"}
+    body |= {"logit_bias": {"5": 1, "3": -100, "4": None}}
     job = input_of(tmp_path, batch({"prompt": [1], **body, **extensions, **neutral})).job
     assert job == GenerateJob(
         prompt_tokens=(1,),
@@ -53,7 +57,46 @@ def test_the_body_holds_the_parameters(tmp_path: Path) -> None:
         seed=4,
         top_k=5,
         min_p=0.1,
+        min_tokens=2,
+        repetition_penalty=1.5,
+        stop_token_ids=(7,),
+        presence_penalty=0.5,
+        frequency_penalty=-1.0,
+        stop=("x",),
+        logit_bias=((3, -100.0), (5, 1.0)),
     )
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, {"type": "object"}),
+        ({"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}, SCHEMA),
+        ({"type": "json_schema", "json_schema": {"schema": json.dumps(SCHEMA)}}, SCHEMA),
+    ],
+)
+def test_a_response_format_is_a_schema(tmp_path: Path, wanted: Any, schema: Any) -> None:
+    job = input_of(tmp_path, batch({"prompt": [1], "response_format": wanted})).job
+    assert (None if job.json_schema is None else json.loads(job.json_schema)) == schema
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"logprobs": True}, {"logprobs": True, "top_logprobs": 2}, {"logprobs": 3}, {"logprobs": 0}],
+)
+def test_logprobs_may_be_asked_for_where_the_run_has_them(
+    tmp_path: Path, body: dict[str, Any]
+) -> None:
+    line = batch({"prompt": [1], **body})
+    defaults = {"logprobs": True, "top_logprobs": 3}
+    assert input_of(tmp_path, line, defaults=defaults).job.top_logprobs == 3
+    more = batch({"prompt": [1], **body, "top_logprobs": 4})
+    assert "at most the run's top_logprobs, 3" in reason_of(tmp_path, more, defaults=defaults)
+    assert "it must be false: the run has none" in reason_of(tmp_path, line)
 
 
 def test_what_the_body_leaves_out_is_the_runs(tmp_path: Path) -> None:
@@ -81,9 +124,22 @@ def test_what_the_body_leaves_out_is_the_runs(tmp_path: Path) -> None:
         ({"prompt": "a", "best_of": True}, "body.best_of: True"),
         ({"prompt": "a", "logprobs": 0}, "body.logprobs: 0"),
         ({"prompt": "a", "echo": True}, "body.echo: True"),
-        ({"prompt": "a", "presence_penalty": 0.5}, "body.presence_penalty: 0.5"),
-        ({"prompt": "a", "stop": ["x"]}, "body.stop: is not supported"),
-        ({"prompt": "a", "logit_bias": {"5": 1}}, "body.logit_bias: is not supported"),
+        ({"prompt": "a", "presence_penalty": 2.5}, "body.presence_penalty: 2.5"),
+        ({"prompt": "a", "stop": [""]}, "body.stop: '' at index 0"),
+        ({"prompt": "a", "stop": 5}, "body.stop: 5"),
+        ({"prompt": "a", "logit_bias": {"x": 1}}, "body.logit_bias: 'x' at index 0"),
+        ({"prompt": "a", "response_format": {"type": "json_schema"}}, "body.response_format: "),
+        ({"prompt": "a", "response_format": "json"}, "body.response_format: 'json'"),
+        (
+            {"prompt": "a", "response_format": {"type": "json_object"}, "json_schema": "{}"},
+            "body.json_schema: differs from body.response_format",
+        ),
+        (
+            {"prompt": "a", "response_format": {"type": "json_object"}, "min_tokens": 1},
+            "body.min_tokens: 1",
+        ),
+        ({"prompt": "a", "logprobs": "yes"}, "body.logprobs: 'yes'"),
+        ({"prompt": "a", "suffix": "x"}, "body.suffix: is not supported"),
         ({"messages": MESSAGES, "tools": [{}]}, "body.tools: is not supported"),
     ],
 )

@@ -54,6 +54,48 @@ def test_a_line_overrides_the_run_and_null_does_not(tmp_path: Path) -> None:
     assert job == GenerateJob(**expected)
 
 
+CONTROLS: dict[str, Any] = {
+    "min_tokens": 2,
+    "stop": ["\n", "END"],
+    "stop_token_ids": [5, 6],
+    "ignore_eos": True,
+    "repetition_penalty": 1.5,
+    "presence_penalty": 0.5,
+    "frequency_penalty": -0.5,
+    "bad_words": ["a", "b"],
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_line_may_have_controls_of_its_own(tmp_path: Path, suffix: str) -> None:
+    records = [{**TOKENS, **CONTROLS}, {**TOKENS, "stop": ["x"]}, {**TOKENS, "regex": "a+"}]
+    every = {**dict.fromkeys([*CONTROLS, "regex"]), **TOKENS}
+    path = write_records(tmp_path / f"a{suffix}", [{**every, **record} for record in records])
+    jobs = [
+        outcome.job.model_copy(update={"seed": 0})
+        for outcome in outcomes([path], reader(defaults={"stop": ("y",), "presence_penalty": 1.0}))
+        if isinstance(outcome, Input)
+    ]
+    run = {**TOKENS, "stop": ["y"], "presence_penalty": 1.0}
+    assert jobs == [GenerateJob(**{**run, **record}) for record in records]
+
+
+def test_a_line_may_have_biases(tmp_path: Path) -> None:
+    job = input_of(tmp_path, {**TOKENS, "logit_bias": {"7": -1, "3": 2.5}}).job
+    assert job.logit_bias == ((3, 2.5), (7, -1.0))
+
+
+def test_a_line_does_not_say_which_columns_there_are(tmp_path: Path) -> None:
+    line = {**TOKENS, "logprobs": True, "top_logprobs": 3, "return_prompt_logprobs": True}
+    job = input_of(tmp_path, line).job
+    assert not job.logprobs and not job.top_logprobs and not job.return_prompt_logprobs
+
+
+def test_a_conflict_with_the_run_is_a_bad_line(tmp_path: Path) -> None:
+    reason = reason_of(tmp_path, {**TOKENS, "regex": "a"}, defaults={"min_tokens": 2})
+    assert "min_tokens: 2 is not allowed; it must be 0 beside regex" in reason
+
+
 def test_seeds_are_the_lines_own_or_derived(tmp_path: Path) -> None:
     records = [TOKENS, {**TOKENS, "id": "a"}, {**TOKENS, "id": 3}, {**TOKENS, "seed": 2**64 - 1}]
     path = write_records(tmp_path / "a.jsonl", records)

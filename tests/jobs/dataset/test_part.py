@@ -15,7 +15,8 @@ import pytest
 from jobs.dataset import part as part_module
 from jobs.dataset.part import Columns, PartRow, PartSummary, count_rows, read_part, write_part
 
-ALL = Columns(logprobs=True, text=True, prompts=True)
+ALL = Columns(logprobs=True, top_logprobs=True, text=True, prompts=True, prompt_logprobs=True)
+PLAIN = "input_index id row_index tokens mask finish_reason num_tokens seed model"
 
 
 def row(index: int, row_index: int, num_tokens: int) -> PartRow:
@@ -31,6 +32,9 @@ def row(index: int, row_index: int, num_tokens: int) -> PartRow:
         logprobs=array("f", (-0.5 * number for number in range(num_tokens))).tobytes(),
         text=f"text of {num_tokens} tokens",
         prompt_tokens=array("i", [index, 1, 2]).tobytes(),
+        top_tokens=array("i", range(2 * num_tokens)).tobytes(),
+        top_logprobs=array("f", [-0.25] * 2 * num_tokens).tobytes(),
+        prompt_logprobs=array("f", [-0.5, -index]).tobytes(),
     )
 
 
@@ -57,6 +61,21 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     write(tmp_path / "one")
     write(tmp_path / "two", list(read_part(tmp_path / "one", ALL)))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("columns", "more"),
+    [
+        (Columns(), ""),
+        (Columns(logprobs=True, text=True, prompts=True), " logprobs text prompt_tokens"),
+        (
+            ALL,
+            " logprobs top_tokens top_logprobs text prompt_tokens prompt_logprobs",
+        ),
+    ],
+)
+def test_columns_are_those_asked_for_in_one_order(columns: Columns, more: str) -> None:
+    assert columns.schema().names == (PLAIN + more).split()
 
 
 def test_row_groups_are_bounded_by_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
