@@ -1,7 +1,8 @@
 """Jobs: what producers and workers agree on, and the client of the queue. Imports no torch.
 
 errors.py        everything raised on purpose
-generate_job.py  GenerateJob: a prompt and how to sample from it
+generate_job.py  GenerateJob: a prompt and how to sample from it, with sampling_fields.py
+field_limits.py  fields with limits, and errors that tell them
 sampled_rows.py  SampledRows: what comes back
 provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
