@@ -20,7 +20,8 @@ arrays, maps with string keys, and two extension types; containers are nested at
 
 What RQ puts in a payload: a job's `data` field is zlib around one whose body is the array
 [function name, nil, arguments, keyword arguments]; a result's `return_value` is base64 around one
-whose body is extension 2. A job has no extension 2, and at most 2**20 integers and other items.
+whose body is extension 2. The keyword arguments are a GenerateJob's fields, of which those at their
+defaults may be missing. A job has no extension 2, and at most 2**20 integers and other items.
 
 In Python, integers come back as a tuple, other arrays as lists, extension 2 as `SampledRows`.
 Pickle is never read or written. Only this file imports msgpack.

@@ -136,9 +136,14 @@ class InputReader:
             raise LineError(self._no_prompt())
         if len(found) > 1:
             raise LineError(f"has {' and '.join(found)}: name one with --prompt-column")
-        parameters = {name: value for name in PARAMETERS if (value := record.get(name)) is not None}
+        column = found[0]
+        parameters = {
+            name: value
+            for name in PARAMETERS
+            if name != column and (value := record.get(name)) is not None
+        }
         return LineRequest(
-            prompt=record[found[0]], parameters=parameters, names={"prompt_tokens": found[0]}
+            prompt=record[column], parameters=parameters, names={"prompt_tokens": column}
         )
 
     def _no_prompt(self) -> str:

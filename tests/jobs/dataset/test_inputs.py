@@ -91,6 +91,12 @@ def test_a_line_does_not_say_which_columns_there_are(tmp_path: Path) -> None:
     assert not job.logprobs and not job.top_logprobs and not job.return_prompt_logprobs
 
 
+def test_a_prompt_is_no_control_whatever_its_column_is_called(tmp_path: Path) -> None:
+    job = input_of(tmp_path, {"regex": "ab"}, prompt_column="regex").job
+    assert job.prompt_tokens == (BOS, 97, 98)
+    assert job.regex is None
+
+
 def test_a_conflict_with_the_run_is_a_bad_line(tmp_path: Path) -> None:
     reason = reason_of(tmp_path, {**TOKENS, "regex": "a"}, defaults={"min_tokens": 2})
     assert "min_tokens: 2 is not allowed; it must be 0 beside regex" in reason
