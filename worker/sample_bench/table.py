@@ -18,13 +18,14 @@ _MB = 1e6
 def tables(report: SampleBenchReport) -> Iterator[RenderableType]:
     """Everything that is to be printed, from top to bottom."""
     yield report.machine
-    yield f"\nTokens per second, medians: {report.threads} threads, {report.max_rows} rows at once"
-    yield _speeds(report.throughput)
-    if not report.memory:
-        return
-    yield "\nWith an engine that costs nothing. MB at most: of the sampler's process; of the"
-    yield "server's data and process, above what they were before"
-    yield _memory(report.memory)
+    if report.throughput:
+        rows = f"{report.max_rows} rows at once"
+        yield f"\nTokens per second, medians; threads: {report.threads}, {rows}"
+        yield _speeds(report.throughput)
+    if report.memory:
+        yield "\nWith an engine that costs nothing. MB at most: of the sampler's process; of the"
+        yield "server's data and process, above what they were before"
+        yield _memory(report.memory)
 
 
 def _speeds(throughput: Sequence[Throughput]) -> Table:
