@@ -20,8 +20,13 @@ class BenchProcess:
     def __init__(self, module: str, **settings: Any) -> None:
         self._module = module
         command = [sys.executable, "-m", module, json.dumps(settings)]
+        # A session of its own, as workers have: Linux shares a busy machine out by sessions.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def __enter__(self) -> BenchProcess:
