@@ -1,8 +1,8 @@
 """The batch worker: RQ's worker with many jobs at once, all in one continuous batch.
 
-The step thread (the caller of `work`) keeps the engine stepping; the claimer brings jobs; the
-finalizer stores outcomes; the heart extends leases and tells which claims are lost; the caretaker
-looks after the queues. They share `Claims`, and the connection pool.
+The step thread (the caller of `work`) claims jobs and keeps the engine stepping; the finalizer
+stores outcomes; the heart extends leases and tells which claims are lost; the caretaker looks after
+the queues. They share `Claims`, and the connection pool.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ from worker.translate import to_job, to_request
 _IDLE_SECONDS = 1.0
 """Longest wait for a job: how late an idle worker notices a signal."""
 _MOMENT = 0.01
-_SHARE_OF_STEP = 0.02
-"""Of a step's time, what may be spent on waiting for a claim, which else comes a step later."""
 _RECONNECT_SECONDS = 1.0
 _STORE_SECONDS = 15.0
 _HASTY_SECONDS = 5.0
@@ -95,10 +93,7 @@ class BatchWorker(RqWorker):
             Ticking("caretaker", interval, caretaker.see_to),
         ]
         self._doorbell = Doorbell(connection, queues)
-        self._claimer = Claimer(self._ledger, self._claims)
-        self._early_stops: list[str] = []
-        """Jobs to be stopped that may be among those of the claim that is under way."""
-        self._step_seconds = 0.0  # of the last one
+        self._claimer = Claimer(self._ledger, self._claims, config.engine.max_rows)
         self._num_signals = 0
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
@@ -141,32 +136,29 @@ class BatchWorker(RqWorker):
         return is_well
 
     def _serve(self, burst: bool) -> None:
-        try:
-            while self._num_signals == 0:
-                # Outcomes and what follows them may put more on the queues.
-                is_settled = not len(self._claims) and self._follow_ups.is_idle
-                has_answer = self._claim()
-                self._drop()
-                if self._engine.has_work:
-                    self._step()
-                elif burst and is_settled and has_answer and self._claimer.is_empty:
-                    return
-                elif burst:
-                    time.sleep(_MOMENT)
-                else:
-                    self._wait()
-        finally:
-            if claims := self._claimer.close():
-                self._claims.remove(claims)  # the heart must not extend them
-                with contextlib.suppress(redis.RedisError):  # else they run out by themselves
-                    self._ledger.give_back(claims)
+        while self._num_signals == 0:
+            # Outcomes and what follows them may put more on the queues.
+            is_settled = not len(self._claims) and self._follow_ups.is_idle
+            has_asked = self._claim()
+            self._drop()
+            if self._engine.has_work:
+                self._step()
+            elif burst and is_settled and has_asked and self._ledger.is_empty:
+                return
+            elif burst:
+                time.sleep(_MOMENT)
+            else:
+                self._wait()
 
     def _drain(self) -> None:
         """Finish what runs, for as long as there is patience; then give the rest back."""
         seconds = self._config.drain_seconds
         if self._running:
-            hint = "a second signal gives them back at once"
-            log.info("finishing %d jobs for at most %g s; %s", len(self._running), seconds, hint)
+            log.info(
+                "finishing %d jobs for at most %g s; a second signal gives them back at once",
+                len(self._running),
+                seconds,
+            )
         self._shutdown_requested_date = utc_now()
         with contextlib.suppress(redis.RedisError):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
@@ -193,23 +185,16 @@ class BatchWorker(RqWorker):
         return True
 
     def _claim(self) -> bool:
-        """Take as many jobs as there are free rows; a bad one fails, and its neighbours run.
+        """Take jobs for the free rows; a bad one fails, and its neighbours run.
 
-        Returns whether the server has answered.
+        Returns whether the server was asked and has answered.
         """
-        num_free = self._engine.config.max_rows - self._engine.num_busy_rows
-        claims = self._claimer.claim(
-            0 if self._running.is_alone else num_free,
-            is_idle=not self._running,
-            seconds=_SHARE_OF_STEP * self._step_seconds,
-        )
-        if claims is None:
+        if self._running.is_alone:
             return False
-        for claim in claims:
+        claims = self._claimer.claim(self._engine.num_busy_rows, is_idle=not self._running)
+        for claim in claims or ():
             self._submit(claim)
-        while self._early_stops:
-            self._stop_job(self._early_stops.pop())
-        return True
+        return claims is not None
 
     def _submit(self, claim: Claim) -> None:
         try:
@@ -228,10 +213,7 @@ class BatchWorker(RqWorker):
         self._running.add(claim, job.deadline_seconds)
 
     def _step(self) -> None:
-        started = time.monotonic()
-        results = self._engine.step()
-        self._step_seconds = time.monotonic() - started
-        for result in results:
+        for result in self._engine.step():
             claim = self._running.pop(result.request_id)
             if result.error is None:
                 self._finalizer.finish(claim, result)
@@ -246,20 +228,12 @@ class BatchWorker(RqWorker):
                 self._engine.cancel(execution_id)
                 self._finalizer.drop(self._running.pop(execution_id))
         while not self.stops.empty():
-            job_id = self.stops.get()
-            if not self._stop_job(job_id) and self._claimer.is_asking:
-                self._early_stops.append(job_id)
+            for claim in self._running.pop_job(self.stops.get()):
+                self._engine.cancel(claim.execution_id)
+                self._finalizer.fail(claim, "stopped on request", status="stopped")
         for claim, reason in self._running.pop_overdue():
             self._engine.cancel(claim.execution_id)
             self._finalizer.fail(claim, reason)
-
-    def _stop_job(self, job_id: str) -> bool:
-        """Tells whether it ran."""
-        claims = self._running.pop_job(job_id)
-        for claim in claims:
-            self._engine.cancel(claim.execution_id)
-            self._finalizer.fail(claim, "stopped on request", status="stopped")
-        return bool(claims)
 
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""

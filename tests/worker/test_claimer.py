@@ -1,16 +1,12 @@
-"""A claim while rows run is nothing that a step waits for, and none is lost."""
+"""A worker claims where a row is free, and a few jobs ahead."""
 
 from __future__ import annotations
-
-import threading
-from collections.abc import Iterator
 
 import pytest
 import redis
 
 from jobs import Client
-from tests.waiting import until
-from tests.worker.conftest import MakeLedger, queued_ids
+from tests.worker.conftest import MakeLedger
 from worker.claim import Claim
 from worker.claimer import Claimer
 from worker.claims import Claims
@@ -19,87 +15,69 @@ from worker.ledger import Ledger
 JOB = {"prompt_tokens": [1]}
 
 
-class SlowLedger:
-    """A ledger whose server answers when it may."""
+class Fallible:
+    """A ledger whose server may be away."""
+
+    is_blocked = False
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.may_answer = threading.Event()
-        self.is_blocked = self.is_empty = False
         self.error: redis.RedisError | None = None
 
     def claim(self, num_rows: int, *, is_idle: bool) -> list[Claim]:
-        claims = self._ledger.claim(num_rows, is_idle=is_idle)
-        self.may_answer.wait(30)
         if self.error is not None:
             raise self.error
-        return claims
+        return self._ledger.claim(num_rows, is_idle=is_idle)
 
 
 @pytest.fixture
-def slow(make_ledger: MakeLedger) -> SlowLedger:
-    return SlowLedger(make_ledger("w1"))
+def ledger(make_ledger: MakeLedger) -> Fallible:
+    return Fallible(make_ledger("w1"))
 
 
-@pytest.fixture
-def claims() -> Claims:
-    return Claims()
+def new_claimer(ledger: Fallible, max_rows: int, claims: Claims | None = None) -> Claimer:
+    return Claimer(ledger, Claims() if claims is None else claims, max_rows)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def claimer(slow: SlowLedger, claims: Claims) -> Iterator[Claimer]:
-    its = Claimer(slow, claims)  # type: ignore[arg-type]
-    yield its
-    slow.may_answer.set()
-    its.close()
-
-
-def test_a_busy_worker_takes_the_answer_when_it_is_there(
-    client: Client, slow: SlowLedger, claims: Claims, claimer: Claimer
+@pytest.mark.parametrize(
+    ("max_rows", "num_busy", "num_claimed"), [(16, 0, 18), (16, 15, 3), (4, 1, 3)]
+)
+def test_an_eighth_of_the_rows_is_claimed_ahead(
+    client: Client, ledger: Fallible, max_rows: int, num_busy: int, num_claimed: int
 ) -> None:
-    job_ids = client.submit_many([JOB] * 3)
-    assert claimer.claim(2, is_idle=False, seconds=0) is None
-    assert claimer.is_asking
-    assert claimer.claim(3, is_idle=False, seconds=0) is None, "one claim at a time"
-    slow.may_answer.set()
-    until(lambda: len(claims) == 2, what="the answer")  # the heart extends them from now on
-    taken = claimer.claim(3, is_idle=False, seconds=0) or []
-    assert [claim.job_id for claim in taken] == job_ids[:2]
-    assert not claimer.is_asking
+    client.submit_many([JOB] * 40)
+    claims = Claims()
+    taken = new_claimer(ledger, max_rows, claims).claim(num_busy, is_idle=not num_busy)
+    assert taken is not None and len(taken) == num_claimed
+    assert len(claims) == num_claimed, "their leases are to be extended"
 
 
-def test_an_idle_worker_waits_for_the_answer(
-    client: Client, slow: SlowLedger, claimer: Claimer
+@pytest.mark.parametrize("num_busy", [16, 17, 18, 100])
+def test_nothing_is_claimed_while_no_row_is_free(
+    client: Client, ledger: Fallible, num_busy: int
 ) -> None:
-    job_id = client.submit(JOB)
-    threading.Timer(0.05, slow.may_answer.set).start()
-    (claim,) = claimer.claim(1, is_idle=True, seconds=0) or []
-    assert claim.job_id == job_id
+    client.submit(JOB)
+    assert new_claimer(ledger, 16).claim(num_busy, is_idle=False) is None
 
 
-def test_a_claim_that_is_under_way_at_the_end_can_be_given_back(
-    client: Client,
-    connection: redis.Redis,
-    queue: str,
-    slow: SlowLedger,
-    claimer: Claimer,
-    make_ledger: MakeLedger,
-) -> None:
-    job_ids = client.submit_many([JOB] * 2)
-    claimer.claim(2, is_idle=False, seconds=0)
-    slow.may_answer.set()
-    make_ledger("w1").give_back(claimer.close())
-    assert queued_ids(connection, queue) == job_ids
-
-
-def test_a_server_that_does_not_answer_is_left_alone_for_a_while(
-    slow: SlowLedger, claimer: Claimer
-) -> None:
-    slow.error = redis.ConnectionError("gone")
-    slow.may_answer.set()
-    assert claimer.claim(1, is_idle=True, seconds=0) is None
-    assert claimer.seconds_left > 0.5
-    slow.error = None
-    assert claimer.claim(1, is_idle=True, seconds=0) is None, "it does not ask yet"
+def test_an_empty_queue_is_left_alone_for_a_moment(client: Client, ledger: Fallible) -> None:
+    claimer = new_claimer(ledger, 4)
+    assert claimer.claim(0, is_idle=True) == []
+    assert claimer.seconds_left > 0
+    client.submit(JOB)
     claimer.hurry()
-    assert claimer.claim(1, is_idle=True, seconds=0) == []
+    assert len(claimer.claim(0, is_idle=True) or []) == 1
+
+
+def test_a_server_that_does_not_answer_is_left_alone_ever_longer(ledger: Fallible) -> None:
+    claimer = new_claimer(ledger, 4)
+    ledger.error = redis.ConnectionError("gone")
+    assert claimer.claim(0, is_idle=True) is None
+    first = claimer.seconds_left
+    claimer.hurry()
+    assert claimer.claim(0, is_idle=True) is None
+    assert claimer.seconds_left > first > 0.5
+    ledger.error = None
+    assert claimer.claim(0, is_idle=True) is None, "it does not ask yet"
+    claimer.hurry()
+    assert claimer.claim(0, is_idle=True) == []
