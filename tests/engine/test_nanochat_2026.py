@@ -17,6 +17,7 @@ from torch import Tensor
 from engine import Request
 from engine.models.nanochat import GPT2026
 from engine.models.packed import Attend, ModelShape
+from engine.probe import probe
 from tests.engine.nanochat_cases import CASES, NUM_TOKENS
 from tests.engine.runs import SmallTokenizer, drain, new_engine, prompt_of, request, run_all
 from tests.engine.scarce import Scarce
@@ -143,6 +144,22 @@ def test_smear_reads_the_token_before_and_leaves_the_first_one_as_it_is() -> Non
 
     assert torch.equal(logits(0, 1), logits(0, 2))
     assert not torch.equal(logits(1, 1), logits(1, 2))
+
+
+class SociableSmear(GPT2026):
+    """Its smear looks at who else is in the batch."""
+
+    def _embedded(self, tokens_T: Tensor, positions_T: Tensor, previous_T: Tensor) -> Tensor:
+        own_TC = super()._embedded(tokens_T, positions_T, previous_T)
+        return own_TC + 1e-3 * previous_T.float().mean()
+
+
+def test_the_probe_tries_smear_in_company() -> None:
+    ordinary = CASES["one layer"].model()
+    sociable = SociableSmear(CASES["one layer"].config).requires_grad_(False).eval()
+    sociable.load_state_dict(ordinary.state_dict())
+    assert not any("forward" in failure for failure in probe(ordinary, 4).failures)
+    assert any("the model's forward" in failure for failure in probe(sociable, 4).failures)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
