@@ -19,6 +19,9 @@ from torch import Tensor
 from engine.invariance import KEY_TILE
 from engine.models.packed import AttentionRule
 
+_HALF_TILE = 512
+"""Keys of a product in half precision; smaller tiles would take twice the time."""
+
 
 def masked_attention(
     q_BKQD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor, rule: AttentionRule
@@ -29,8 +32,8 @@ def masked_attention(
     query must see at least one key; the rule's window is the mask's matter. Queries may also come
     per query head, `[B, H, Q, D]` with H a multiple of K; so does the output, then.
     """
-    is_plain = rule.softcap is None and q_BKQD.dtype == torch.float32
-    if is_plain and q_BKQD.device.type == "cpu":
+    is_torchs_kernel = q_BKQD.device.type == "cpu" and q_BKQD.dtype == torch.float32
+    if is_torchs_kernel and rule.softcap is None:
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q_BKQD, k_BKSD, v_BKSD, 0.0, False, attn_mask=mask, scale=rule.scale
         )
@@ -55,8 +58,9 @@ def _tiles(keys_BKSD: Tensor) -> list[slice]:
     on their number, padding included (in float32 from 448 keys on, in float16 at 1024). Elsewhere
     one product, as calls are what costs there.
     """
-    num_keys = keys_BKSD.size(2)
-    size = KEY_TILE if keys_BKSD.device.type == "cpu" else num_keys
+    size = num_keys = keys_BKSD.size(2)
+    if keys_BKSD.device.type == "cpu":
+        size = KEY_TILE if keys_BKSD.dtype == torch.float32 else _HALF_TILE
     return [slice(start, start + size) for start in range(0, num_keys, size)]
 
 

@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.attention import masked_attention, visible_mask
 from engine.attention_trials import attention_trials
+from engine.cancelling import cancelling_factors
 from engine.models.packed import AttentionRule, ModelShape
 from engine.probe import probe
 from tests.engine.attention_mix import Mix, Token, plainly_attended, shape_of
@@ -103,6 +105,21 @@ def test_a_longer_prompt_beside_it_changes_no_row(is_native: bool) -> None:
         row, beside = Token(0, 520, 0, 20), Token(1, 1000, 1, 250)
         alone, together = (Mix(shape, rows, [], is_native) for rows in ([row], [row, beside]))
         assert torch.equal(alone.attended()[0], together.attended()[0])
+
+
+def test_padding_changes_no_order_of_sums_in_half_precision() -> None:
+    """Of values whose exact sum is 0, so that nothing but rounding is left, which tells of it."""
+    num_keys = 1000
+    _, sums = cancelling_factors(0, 64, num_keys, torch.Generator().manual_seed(0))
+    ends_11, rule = torch.tensor([[num_keys]]), AttentionRule(scale=1.0)
+    outs = []
+    for padded in (1024, 1088, 2048):
+        kv_11SD = torch.zeros(1, 1, padded, 64, dtype=torch.float16)
+        kv_11SD[0, 0, :num_keys] = sums.T
+        mask = visible_mask(ends_11 - 1, ends_11, padded, None)
+        out, _ = masked_attention(torch.zeros_like(kv_11SD[:, :, :4]), kv_11SD, kv_11SD, mask, rule)
+        outs.append(out)
+    assert torch.equal(outs[0], outs[1]) and torch.equal(outs[0], outs[2])
 
 
 @needs_kernels
