@@ -118,7 +118,7 @@ class Mix:
         return its
 
     def _row(self, slot: int, token: Token, its: RequestState) -> RowState:
-        row = RowState(its, slot, None, frozenset())
+        row = RowState(its, slot, None)
         row.tokens += [0] * token.num_own
         own_2SKD = token.keys(self._shape)[:, token.num_prompt : -1]
         write(self._suffixes, _LAYER, slot, own_2SKD)
