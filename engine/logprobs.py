@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.native import kernels_for
+
 _ALIGNMENT = 16
 """Floats. A row's sum is taken in an order that may go by where in memory the row begins."""
 _LOWEST = torch.finfo(torch.float32).min
@@ -65,10 +67,23 @@ def drawn_logprobs(
 def _wanted(scores_RV: Tensor, tokens: Sequence[int], num_top: int) -> Tensor:
     """Per row its token, then those of the highest scores."""
     tokens_R1 = torch.tensor(tokens, device=scores_RV.device).unsqueeze(-1)
-    return torch.cat([tokens_R1, _top_tokens(scores_RV, num_top)], -1) if num_top else tokens_R1
+    return torch.cat([tokens_R1, top_tokens(scores_RV, num_top)], -1) if num_top else tokens_R1
 
 
-def _top_tokens(scores_RV: Tensor, num_top: int) -> Tensor:
+def top_tokens(scores_RV: Tensor, num_top: int) -> Tensor:
+    """Per row the tokens of the highest scores, the highest first, the lowest ID on ties."""
+    kernels = kernels_for(scores_RV)
+    if kernels is not None:
+        scores_RV = scores_RV.contiguous()
+        tokens = torch.empty(len(scores_RV), num_top, dtype=torch.int64)
+        kernels.top_tokens(
+            scores_RV.data_ptr(),
+            tokens.data_ptr(),
+            *scores_RV.shape,
+            num_top,
+            torch.get_num_threads(),
+        )
+        return tokens
     return scores_RV.sort(dim=-1, descending=True, stable=True).indices[:, :num_top]
 
 

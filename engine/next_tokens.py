@@ -18,12 +18,18 @@ _Taken = dict[int, int]
 def append_tokens(rows: Sequence[RowState], logits_RV: Tensor) -> None:
     """Sample for each row, and append the token that was drawn, or the one that its tool owes it.
 
+    The logits are overwritten.
+
     Nothing is appended to any row where memory runs out: a row that ended here would be kept.
     """
     if not rows:
         return
     params = [row.request.params for row in rows]
-    allowed_RV = controlled(logits_RV, [row.controls for row in rows])
+    allowed_RV = controlled(
+        logits_RV,
+        [row.controls for row in rows],
+        is_raw_needed=any(its.logprobs and its.logprobs_mode == "raw" for its in params),
+    )
     draw = sample(allowed_RV, params, [row.uniform() for row in rows])
     logprobs = _wanted_logprobs(rows, draw, logits_RV)
     for place, (row, token) in enumerate(zip(rows, draw.tokens, strict=True)):

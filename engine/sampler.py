@@ -117,9 +117,12 @@ def _draw(
     temperature_R = torch.tensor(
         [temperature_of(its) for its in params], dtype=torch.float32, device=device
     )
-    logits_RV = logits_RV - logits_RV.amax(-1, keepdim=True)
-    _keep_top_k(logits_RV, params)
-    weights_RV = logits_RV.div_(temperature_R[:, None]).exp_()
+    differences_RV = logits_RV - logits_RV.amax(-1, keepdim=True)
+    if all(its.top_k is None for its in params):
+        weights_RV = differences_RV.div_(temperature_R[:, None]).exp_()
+    else:
+        weights_RV = (differences_RV / temperature_R[:, None]).exp_()
+        _keep_top_k(weights_RV, differences_RV, params)
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
     uniforms_R = torch.tensor(uniforms, dtype=torch.float64, device=device)
@@ -151,45 +154,59 @@ def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> tuple[Tensor, Tensor]:
     return tokens_R, cumulative_RV[:, -1].clone()
 
 
-def _keep_top_k(logits_RV: Tensor, params: Sequence[SamplingParams]) -> None:
-    """Take out the logits below the k-th largest; those equal to it stay."""
-    vocab_size = logits_RV.size(-1)
-    limits = [(row, its.top_k) for row, its in enumerate(params) if its.top_k is not None]
-    limits = [(row, top_k) for row, top_k in limits if top_k < vocab_size]
-    if not limits:
+def _keep_top_k(
+    weights_RV: Tensor, differences_RV: Tensor, params: Sequence[SamplingParams]
+) -> None:
+    """Zero the weights of differences below the k-th largest; those equal to it stay.
+
+    Afterwards, as exp takes ten times as long for minus infinity.
+    """
+    vocab_size = weights_RV.size(-1)
+    limits = [min(its.top_k or vocab_size, vocab_size) for its in params]
+    if min(limits) == vocab_size:
         return
-    rows = [row for row, _ in limits]
-    kth = torch.tensor([top_k - 1 for _, top_k in limits], device=logits_RV.device)
-    subset = logits_RV[rows]
-    largest = subset.topk(max(top_k for _, top_k in limits), dim=-1).values
-    floor = largest.gather(-1, kth.unsqueeze(-1))
-    logits_RV[rows] = subset.masked_fill_(subset < floor, -torch.inf)
+    limits_R = torch.tensor(limits, device=weights_RV.device)
+    kernels = kernels_for(weights_RV)
+    if kernels is not None:
+        assert differences_RV.is_contiguous()
+        kernels.keep_top_k(differences_RV.data_ptr(), *_of_rows(weights_RV, limits_R))
+        return
+    largest = differences_RV.topk(max(its for its in limits if its < vocab_size), dim=-1).values
+    floor_R1 = largest.gather(-1, limits_R.clamp(max=largest.size(-1)).unsqueeze(-1) - 1)
+    floor_R1.masked_fill_(limits_R[:, None] == vocab_size, -torch.inf)
+    weights_RV.masked_fill_(differences_RV < floor_R1, 0.0)
 
 
 def _keep_top_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
     """Keep the largest weights until their share reaches p, and those equal to the last one."""
-    rows = [row for row, its in enumerate(params) if its.top_p is not None and its.top_p < 1]
-    if not rows:
+    shares = [1.0 if its.top_p is None else its.top_p for its in params]
+    if min(shares) == 1:
         return
-    share = torch.tensor(
-        [params[row].top_p for row in rows], dtype=torch.float64, device=weights_RV.device
-    )
+    shares_R = torch.tensor(shares, dtype=torch.float64, device=weights_RV.device)
+    kernels = kernels_for(weights_RV)
+    if kernels is not None:
+        kernels.keep_top_p(*_of_rows(weights_RV, shares_R))
+        return
+    rows = [row for row, share in enumerate(shares) if share < 1]
     subset = weights_RV[rows]
     descending = subset.sort(dim=-1, descending=True).values
     cumulative = descending.cumsum(-1, dtype=torch.float64)
     # The last one kept is the first at which the share is reached.
-    reached = torch.searchsorted(cumulative, share.unsqueeze(-1) * cumulative[:, -1:])
+    reached = torch.searchsorted(cumulative, shares_R[rows].unsqueeze(-1) * cumulative[:, -1:])
     floor = descending.gather(-1, reached.clamp_(max=descending.size(-1) - 1))
     weights_RV[rows] = subset.masked_fill_(subset < floor, 0.0)
 
 
+def _of_rows(weights_RV: Tensor, limits_R: Tensor) -> tuple[int, ...]:
+    """What a kernel takes that filters weights in place, with a limit of 64 bits per row."""
+    assert weights_RV.is_contiguous() and limits_R.element_size() == 8
+    addresses = weights_RV.data_ptr(), limits_R.data_ptr()
+    return *addresses, *weights_RV.shape, torch.get_num_threads()
+
+
 def _keep_min_p(weights_RV: Tensor, params: Sequence[SamplingParams]) -> None:
     """Zero the weights below min_p times the largest, which is exp(0) = 1."""
-    rows = [row for row, its in enumerate(params) if its.min_p]
-    if not rows:
-        return
-    floor = torch.tensor(
-        [params[row].min_p for row in rows], dtype=torch.float32, device=weights_RV.device
-    )
-    subset = weights_RV[rows]
-    weights_RV[rows] = subset.masked_fill_(subset < floor.unsqueeze(-1), 0.0)
+    floors = [its.min_p or 0.0 for its in params]
+    if max(floors) > 0:
+        floor_R = torch.tensor(floors, dtype=torch.float32, device=weights_RV.device)
+        weights_RV.masked_fill_(weights_RV < floor_R[:, None], 0.0)

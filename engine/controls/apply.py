@@ -19,12 +19,15 @@ _Rows = Sequence[tuple[int, RowControls]]
 """Places in the batch, with what acts there."""
 
 
-def controlled(logits_RV: Tensor, controls: Sequence[RowControls | None]) -> Tensor:
-    """The logits under each row's controls; the given ones stay as they are."""
+def controlled(
+    logits_RV: Tensor, controls: Sequence[RowControls | None], *, is_raw_needed: bool = True
+) -> Tensor:
+    """The logits under each row's controls. The given ones stay as they are, if they are needed."""
     rows = [(place, its) for place, its in enumerate(controls) if its is not None]
     if not rows:
         return logits_RV
-    logits_RV = logits_RV.clone(memory_format=torch.contiguous_format)
+    if is_raw_needed or not logits_RV.is_contiguous():
+        logits_RV = logits_RV.clone(memory_format=torch.contiguous_format)
     _add_biases(logits_RV, rows)
     _penalize(logits_RV, rows)
     _ban(logits_RV, rows)

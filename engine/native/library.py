@@ -29,8 +29,11 @@ _FUNCTIONS: dict[str, list[type]] = {
     "relu_square": [_P, _N, _N, _T],
     "product": [_P, _P, _P, _N, _N, _N, _T],
     "draw": [_P, _P, _P, _P, _N, _N, _T],
+    "keep_top_k": [_P, _P, _P, _N, _N, _T],
+    "keep_top_p": [_P, _P, _N, _N, _T],
+    "top_tokens": [_P, _P, _N, _N, _N, _T],
 }
-_ALLOCATING = frozenset(["attend", "draw"])
+_ALLOCATING = frozenset(["attend", "draw", "keep_top_k", "keep_top_p"])
 """They need memory for a while, and return 1 where there is none. The others allocate nothing."""
 
 
@@ -63,6 +66,9 @@ class Library:
     relu_square: Callable[..., None]
     product: Callable[..., None]
     draw: Callable[..., None]
+    keep_top_k: Callable[..., None]
+    keep_top_p: Callable[..., None]
+    top_tokens: Callable[..., None]
 
 
 def _raise_where_short(is_out_of_memory: Any, function: Any, arguments: Any) -> Any:

@@ -210,13 +210,17 @@ def test_a_nan_stays_with_its_row() -> None:
 
 def drawn(weights_RV: Tensor, uniforms_R: Tensor, num_threads: int) -> list[int]:
     tokens_R = torch.full(uniforms_R.shape, -1)
+    totals_R = torch.full_like(uniforms_R, -1.0)
     kernels().draw(
         weights_RV.data_ptr(),
         uniforms_R.data_ptr(),
         tokens_R.data_ptr(),
+        totals_R.data_ptr(),
         *weights_RV.shape,
         num_threads,
     )
+    expected_R = weights_RV.cumsum(-1, dtype=torch.float64)[:, -1]
+    assert torch.equal(totals_R.nan_to_num(-2), expected_R.nan_to_num(-2))
     return tokens_R.tolist()
 
 
@@ -286,4 +290,8 @@ def test_where_there_is_no_memory_the_kernels_raise(num_threads: int) -> None:
     with pytest.raises(MemoryError, match="rowmill_attend"):
         kernels().attend(ctypes.addressof(shape), 0, 0, 0, 0, 0, 0, 0, 0, TOO_MANY, num_threads)
     with pytest.raises(MemoryError, match="rowmill_draw"):
-        kernels().draw(0, 0, 0, 0, TOO_MANY, num_threads)
+        kernels().draw(0, 0, 0, 0, 0, TOO_MANY, num_threads)
+    with pytest.raises(MemoryError, match="rowmill_keep_top_k"):
+        kernels().keep_top_k(0, 0, 0, 0, TOO_MANY, num_threads)
+    with pytest.raises(MemoryError, match="rowmill_keep_top_p"):
+        kernels().keep_top_p(0, 0, 0, TOO_MANY, num_threads)
