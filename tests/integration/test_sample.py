@@ -141,6 +141,36 @@ def test_rows_are_the_engine_s_for_each_prompt_and_its_derived_seed(
     assert client.num_queued() == 0
 
 
+def test_controls_of_the_run_and_of_lines_reach_the_rows_and_their_columns(
+    sample: Sample,
+    tmp_path: Path,
+    expected: Callable[[GenerateJob], SampledRows],
+) -> None:
+    run = {"logprobs": True, "top_logprobs": 2, "return_prompt_logprobs": True, "stop": [" ="]}
+    lines: list[dict[str, object]] = [
+        {"prompt_tokens": render_question("What is 4 + 5?", ByteTokenizer()), **own}
+        for own in ({}, {"stop": [], "min_tokens": 8}, {"logit_bias": {"50": 5.5}})
+    ]
+    source, out = write(tmp_path / "lines.jsonl", lines), tmp_path / "out"
+    sample(source, out, seed=5, text=True, **run)
+    rows = table(out)
+    for index, line in enumerate(lines):
+        fields = {**run, **line, "num_samples": 2, "max_tokens": 24}
+        job = GenerateJob(**fields, seed=derive_seed(5, index, None))
+        wanted = expected(job)
+        for row, its in zip(rows[2 * index :], wanted.rows, strict=False):
+            assert row["tokens"] == list(its.tokens)
+            assert row["top_tokens"] == list(its.top_tokens or ())
+            assert row["top_logprobs"] == list(its.top_logprobs or ())
+            assert row["prompt_logprobs"] == list(wanted.prompt_logprobs or ())
+            said = display(its.tokens, ByteTokenizer()) if its.text is None else its.text
+            assert row["text"] == said
+    assert len(rows) == 2 * len(lines)
+    assert any(row["top_tokens"] for row in rows) and all(row["prompt_logprobs"] for row in rows)
+    assert "=" not in str(rows[0]["text"])
+    assert "=" in str(rows[2]["text"])
+
+
 def test_interrupted_runs_go_on_and_end_with_the_same_bytes(
     sample: Sample, prompts: Path, tmp_path: Path
 ) -> None:
@@ -300,7 +330,7 @@ def test_another_model_s_workers_get_no_row_into_the_folder(
     [
         ({"seed": 1}, "seed: 0 in the folder, 1 now"),
         ({"chat": False}, "chat: True in the folder, False now"),
-        ({"temperature": 0.5}, "temperature: 1.0 in the folder, 0.5 now"),
+        ({"temperature": 0.5}, "temperature: nothing in the folder, 0.5 now"),
         ({"limit": 5}, "limit: nothing in the folder, 5 now"),
     ],
 )
