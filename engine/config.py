@@ -21,6 +21,9 @@ class EngineConfig:
     """Memory for keys and values, in tokens; None: what a quarter of the free memory holds."""
     max_prefill_tokens: int = 2048
     """After so many prompt tokens a step takes no further chunk: running rows shall not stall."""
+    prefix_cache: bool = True
+    """Whether prompts' keys and values are kept for later prompts that begin alike, in what the
+    rows leave of the KV budget. Models of nanochat's own interface have no such cache."""
     max_num_samples: int | None = None
     """Most rows that one request may ask for."""
     max_new_tokens: int | None = None
@@ -35,7 +38,10 @@ class EngineConfig:
             value = getattr(self, field.name)
             if value is None and field.default is None:
                 continue
-            if type(value) is not int or value < 1:
+            if type(field.default) is bool:
+                if type(value) is not bool:
+                    raise EngineError(f"{field.name} must be true or false, not {shown(value)}")
+            elif type(value) is not int or value < 1:
                 raise EngineError(
                     f"{field.name} must be an integer of at least 1, not {shown(value)}"
                 )

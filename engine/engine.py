@@ -69,7 +69,13 @@ class Engine:
         """What every result of this engine carries."""
         self._budget = KVBudget(self.config.kv_budget_tokens or default_budget(model, shape))
         self._runner: Runner = (
-            PackedRunner(model, self.config.max_rows, self._budget, row_tile)
+            PackedRunner(
+                model,
+                self.config.max_rows,
+                self._budget,
+                row_tile,
+                keeps_prefixes=self.config.prefix_cache,
+            )
             if is_packed(model)
             else WaveRunner(model, shape, row_tile)
         )
@@ -79,6 +85,7 @@ class Engine:
             budget=self._budget,
             max_prefill_tokens=self.config.max_prefill_tokens,
             tool=Tool.of(tokenizer),
+            stats=self.stats,
         )
         self._recovery = Recovery(
             self._scheduler,
@@ -114,10 +121,16 @@ class Engine:
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens for which memory is allocated now; at most `kv_budget_tokens`, unless a request
-        that needs more than a shrunk budget runs alone. While a cache is resized, its old and its
-        new tensor are held at once."""
+        """Tokens for which memory is allocated now, for the prefix cache, too; at most
+        `kv_budget_tokens`, unless a request that needs more than a shrunk budget runs alone. While
+        a cache is resized, its old and its new tensor are held at once."""
         return self._runner.kv_tokens
+
+    @property
+    def cached_kv_tokens(self) -> int:
+        """Of `kv_tokens`, those that only the prefix cache keeps. Requests never wait for them:
+        their memory is taken whenever one needs it."""
+        return self._runner.cached_tokens
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises RequestError where this engine can never run it."""

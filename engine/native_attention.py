@@ -2,8 +2,8 @@
 
 The kernel reads keys and values where the caches hold them; keys beyond a row's length, up to the
 next multiple of 16, are loaded too, but their scores are replaced, so they can't matter. Here it is
-told which rows read which, as tables of numbers that serve all layers. native/attention.cpp says
-what the columns mean.
+told which rows read which pages of prompts, as tables of numbers that serve all layers.
+native/attention.cpp says what the columns mean.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.native import Library
-from engine.prefix_pool import Bucket, Prefix
+from engine.prompt_pages import PagedPrompt
 from engine.runner import Chunk
 from engine.state import RowState
 
@@ -107,11 +107,10 @@ class _Tables:
         self.groups: list[tuple[int, ...]] = []
         self.queries: list[np.ndarray] = []
         self._num_queries = 0
-        self._layouts: dict[Bucket, tuple[int, ...]] = {}
 
     def add_rows(self, rows: Sequence[RowState], suffixes: KVCache) -> None:
         """A query per row: it sees its request's prompt, and its own suffix."""
-        slots_of: dict[Prefix, list[int]] = defaultdict(list)
+        slots_of: dict[PagedPrompt, list[int]] = defaultdict(list)
         for slot, row in enumerate(rows):
             slots_of[row.request.prefix].append(slot)
         slots = np.array([slot for its in slots_of.values() for slot in its])
@@ -122,8 +121,8 @@ class _Tables:
         address, per_row, *strides = suffixes.layout()
         queries[:, 3] = address + slots * per_row
         queries[:, 4:] = strides
-        for prefix, its in slots_of.items():
-            self._add_groups(prefix, len(its), _DECODE_GROUP)
+        for prompt, its in slots_of.items():
+            self._add_groups(prompt, len(its), _DECODE_GROUP)
         self.queries.append(queries)
 
     def add_chunk(self, chunk: Chunk, offset: int) -> None:
@@ -135,13 +134,9 @@ class _Tables:
         self._add_groups(chunk.request.prefix, num_tokens, _PREFILL_GROUP)
         self.queries.append(queries)
 
-    def _add_groups(self, prefix: Prefix, num_queries: int, most: int) -> None:
-        bucket = prefix.bucket
-        if bucket not in self._layouts:
-            self._layouts[bucket] = bucket.cache.layout()
-        address, per_row, *strides = self._layouts[bucket]
+    def _add_groups(self, prompt: PagedPrompt, num_queries: int, most: int) -> None:
+        place, strides = prompt.address, prompt.strides
         for first in range(0, num_queries, most):
             count = min(most, num_queries - first)
-            place = address + prefix.slot * per_row
             self.groups.append((self._num_queries + first, count, place, *strides))
         self._num_queries += num_queries

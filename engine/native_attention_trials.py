@@ -20,7 +20,8 @@ from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.native import Library
 from engine.native_attention import NativeAttention
-from engine.prefix_pool import BucketKey, PrefixPool
+from engine.prefix_cache import PrefixCache
+from engine.prompt_pages import PAGE, PromptPages
 from engine.request import Request
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
@@ -140,16 +141,20 @@ class _Prompts:
 
 def _requests(shape: ModelShape, prompts: Sequence[tuple[int, Tensor]]) -> list[RequestState]:
     """One per prompt: its length, and the keys and values `[2, S, K, D]` that are written."""
-    pool, requests = PrefixPool(shape), []
-    for length, _ in prompts:
+    cache = PrefixCache(PAGE, is_on=False)
+    pages = PromptPages(shape, _LIKE, cache, make_room=lambda num_tokens, must=True: True)
+    requests = []
+    for length, kv_2SKD in prompts:
         request = RequestState(Request(id="trial", prompt_tokens=[0] * length), _NUM_OWN_KEYS)
-        request.prefix = pool.add(BucketKey.of(length, _NUM_ROWS))
+        pages.open(request)
+        pages.prepare([Chunk(request, 0, length)])
         request.prefix.num_tokens = length
+        for page in request.prefix.pages:
+            page.kv.fill_(math.nan)
+        parts = torch.split(kv_2SKD[:, :length], PAGE, dim=1)
+        for page, its_2SKD in zip(request.prefix.pages, parts, strict=False):
+            page.kv[0, :, :, : its_2SKD.size(1)] = its_2SKD.transpose(1, 2)
         requests.append(request)
-    for bucket in pool.buckets.values():
-        _fill_with_nan(bucket.cache)
-    for request, (length, kv_2SKD) in zip(requests, prompts, strict=True):
-        _write(request.prefix.bucket.cache, request.prefix.slot, kv_2SKD[:, :length])
     return requests
 
 

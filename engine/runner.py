@@ -64,11 +64,25 @@ class Runner(Protocol):
     def cost_alone(self, request: RequestState) -> int:
         """The least that a request needs: its cost with one row where nothing else is open."""
 
+    @property
+    def cached_tokens(self) -> int:
+        """Of `kv_tokens`, those of prompts that no request needs any more."""
+
     def open(self, request: RequestState) -> None:
         """Make room for the request's prompt."""
 
     def close(self, request: RequestState) -> None:
         """Give the prompt's room back, if it has any."""
+
+    def reuse(self, request: RequestState) -> int:
+        """Take from the prefix cache what follows in the prompt on its prefilled tokens. Returns
+        how many tokens that is; never all that are left."""
+
+    def next_block(self, request: RequestState) -> bytes | None:
+        """The name of the block that the prompt would take next from the cache, if any."""
+
+    def blocks_of(self, chunk: Chunk) -> Sequence[bytes]:
+        """The names of the blocks that will be in the cache once the chunk was run."""
 
     def forward(
         self, rows: Sequence[RowState], chunks: Sequence[Chunk]

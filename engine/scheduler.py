@@ -16,6 +16,7 @@ from functools import partial
 from engine.kv_budget import KVBudget
 from engine.runner import Chunk, Runner
 from engine.state import RequestState, RowState
+from engine.stats import EngineStats
 from engine.tool_use import Tool
 
 
@@ -28,12 +29,14 @@ class Scheduler:
         budget: KVBudget,
         max_prefill_tokens: int,
         tool: Tool | None,
+        stats: EngineStats,
     ) -> None:
         self._runner = runner
         self._max_rows = max_rows
         self._budget = budget
         self._max_prefill_tokens = max_prefill_tokens
         self._tool = tool
+        self._stats = stats
         self._waiting: OrderedDict[str, RequestState] = OrderedDict()
         """In their order; unlike a dict, it finds its first one at once, however many have left."""
         self._active: dict[str, RequestState] = {}
@@ -69,11 +72,16 @@ class Scheduler:
         self._num_pending += request.num_pending
 
     def admit(self) -> None:
-        """Requests leave the queue while they have a free row to run in and their memory fits."""
+        """Requests leave the queue while they have a free row to run in and their memory fits.
+
+        Beside that of all rows which were admitted before and are to start: prompts that were
+        admitted ahead would only take the room in which these could run.
+        """
         num_claimed = len(self.running) + sum(its.num_pending for its in self._active.values())
         while self._waiting and num_claimed < self._max_rows:
             request = next(iter(self._waiting.values()))
-            if self._active and self._runner.cost(request, 1) > self._budget.tokens:
+            num_rows = num_claimed - len(self.running) + 1
+            if self._active and self._runner.cost(request, num_rows) > self._budget.tokens:
                 break
             self._active[request.id] = request
             del self._waiting[request.id]
@@ -81,15 +89,31 @@ class Scheduler:
             num_claimed += request.num_pending
 
     def next_chunks(self) -> list[Chunk]:
-        """The pieces of prompts to prefill in this step, oldest request first."""
+        """The pieces of prompts to prefill in this step, oldest request first.
+
+        A prompt takes from the prefix cache what is there. Where an older request computes in this
+        very step what it needs next, it waits: it will find that there in the next. Nobody waits
+        for longer than others compute for it, whatever becomes of them, and the oldest never does.
+        """
         chunks: list[Chunk] = []
+        coming: set[bytes] = set()
         room = self._max_prefill_tokens if self.last_resort is None else 1
         for request in self._active.values():
+            if room <= 0:
+                break
+            if request.num_prefilled == request.num_prompt_tokens:
+                continue
+            num_cached = self._runner.reuse(request)
+            request.num_prefilled += num_cached
+            self._stats.cached_prompt_tokens += num_cached
+            if self._runner.next_block(request) in coming:
+                continue
             while room > 0 and request.num_prefilled < request.num_prompt_tokens:
                 start = request.num_prefilled
                 end = min(start + self._runner.prefill_chunk, request.num_prompt_tokens)
                 chunks.append(Chunk(request, start, end))
                 request.num_prefilled = end
+                coming.update(self._runner.blocks_of(chunks[-1]))
                 room -= end - start
                 if request.params.return_prompt_logprobs:
                     return chunks  # of all its tokens logits are made: one such chunk at a time

@@ -22,6 +22,7 @@ class RequestState:
     """A request from its submission to its last row. Only the scheduler changes it."""
 
     __slots__ = (
+        "block_names",
         "controls",
         "failure",
         "is_cancelled",
@@ -46,6 +47,8 @@ class RequestState:
         self.is_cancelled = False
         self.num_prefilled = 0
         self.num_unfinished = request.num_samples
+        self.block_names: list[bytes] | None = None
+        """Of the prompt, by which the prefix cache knows it; None until they are asked for."""
         self.prefix: Any = None
         """The runner's hold on the prompt's keys and values while the request is active."""
         self.prompt_logits_V: Tensor | None = None
@@ -72,6 +75,12 @@ class RequestState:
     def most_tokens(self) -> int:
         """Of a row, with the prompt."""
         return self.num_prompt_tokens + self.max_new_tokens
+
+    @property
+    def reads_cache(self) -> bool:
+        """Whether the prompt's beginning may come from the prefix cache: not where logits of all
+        of its tokens are asked for."""
+        return not self.params.return_prompt_logprobs
 
     @property
     def num_pending(self) -> int:

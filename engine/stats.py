@@ -14,6 +14,9 @@ class EngineStats:
     """Tokens that rows took, forced ones included. One row takes at most one per step, so
     tokens / steps is the mean number of rows per step."""
     prompt_tokens: int = 0
+    """Prompt tokens that were computed: those that the prefix cache missed, or all without one."""
+    cached_prompt_tokens: int = 0
+    """Prompt tokens that were found in the prefix cache instead."""
     memory_shortages: int = 0
     """How often memory ran out in a step, so that rows started over."""
     restarted_rows: int = 0

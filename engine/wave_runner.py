@@ -115,6 +115,20 @@ class WaveRunner:
             self._longest.remove(request.most_tokens)
             request.prefix = None
 
+    @property
+    def cached_tokens(self) -> int:
+        """There is no prefix cache: a prompt's KVCache is its model's, to use as it likes."""
+        return 0
+
+    def reuse(self, request: RequestState) -> int:
+        return 0
+
+    def next_block(self, request: RequestState) -> bytes | None:
+        return None
+
+    def blocks_of(self, chunk: Chunk) -> Sequence[bytes]:
+        return ()
+
     def start(self, rows: Sequence[RowState]) -> None:
         self._starting.append(rows)
         self._wave_tokens += self._wave_cost(len(rows), rows[0].request.most_tokens)

@@ -5,7 +5,9 @@
 // running maximum and sum (online softmax; Milakov and Gimelshein, arXiv 1805.02867). Neighbours
 // share only the loading of keys. So its bits depend on its own keys and on nothing else.
 //
-// Queries that read the same shared keys come in groups: a prompt is read once for all its rows.
+// Queries that read the same shared keys come in groups: a prompt is read once for all its rows. The
+// shared keys lie in pages of a tile each, anywhere in memory, so that prompts that begin alike can
+// have pages in common.
 //
 // Under a window a query passes the tiles that are wholly before it, and the first that is not is
 // masked. The tiles stay where they are, so a window that hides nothing changes no bits.
@@ -29,9 +31,9 @@ struct Shape {
     float scale, softcap;                  // no cap where it is 0
 };
 
-// Keys of one sequence in one layer: token after token for each key/value head; values alike, at
-// `values` floats from the keys. There is room for a multiple of LANES tokens: keys are loaded so
-// many at a time, and those beyond the ones that are there are left out by selection.
+// Keys, in one layer, of a tile or of a sequence: token after token for each key/value head; values
+// alike, at `values` floats from the keys. There is room for a multiple of LANES tokens: keys are
+// loaded so many at a time, and those beyond the ones that are there are left out by selection.
 struct Keys {
     float* first;
     int64_t head_stride, values;
@@ -45,15 +47,15 @@ struct Query {
     int64_t own_head_stride, own_values, own_layer_stride;
 };
 
-// Queries `first` to `first + count` read the same shared keys.
+// Queries `first` to `first + count` read the same shared keys: page n has those of tile n.
 struct Group {
     int64_t first, count;
-    float* shared;
+    float* const* pages;
     int64_t head_stride, values, layer_stride;
 };
 
-static INLINE Keys keys_of(const Group& group, int64_t layer) {
-    return {group.shared + layer * group.layer_stride, group.head_stride, group.values};
+static INLINE Keys keys_of(const Group& group, int64_t tile, int64_t layer) {
+    return {group.pages[tile] + layer * group.layer_stride, group.head_stride, group.values};
 }
 
 static INLINE Keys own_keys_of(const Query& query, int64_t layer) {
@@ -219,9 +221,10 @@ static INLINE void prefetch(const float* from, int64_t count) {
 }
 
 // Query heads `first` to `first + count` meet keys of one key/value head, query i those of
-// `scratch.seen[i]`.
-static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, const float* keys,
-                            const float* values, int64_t dim, float softcap) {
+// `scratch.seen[i]`. `tile_at(n)` is where the keys of tile n are; values lie `to_values` from them.
+template <typename TileAt>
+static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, TileAt tile_at,
+                            int64_t to_values, int64_t dim, float softcap) {
     const Span* seen = scratch.seen.data();
     Span all = {INT64_MAX, 0};
     for (int64_t i = 0; i < count; i++)
@@ -230,10 +233,13 @@ static INLINE void meet_all(Scratch& scratch, int64_t first, int64_t count, cons
     for (int64_t start = all.begin / TILE * TILE; start < all.end; start += TILE) {
         int64_t num_keys = std::min<int64_t>(TILE, all.end - start);
         int64_t num_blocks = (num_keys + LANES - 1) / LANES;
-        prefetch(values + start * dim, num_keys * dim);
-        prefetch(keys + (start + TILE) * dim, std::min<int64_t>(TILE, all.end - start - TILE) * dim);
-        transpose(keys + start * dim, num_blocks, dim, scratch.keys.data());
-        const float* tile = values + start * dim;
+        const float* keys = tile_at(start / TILE);
+        const float* tile = keys + to_values;
+        prefetch(tile, num_keys * dim);
+        if (start + TILE < all.end)
+            prefetch(tile_at(start / TILE + 1),
+                     std::min<int64_t>(TILE, all.end - start - TILE) * dim);
+        transpose(keys, num_blocks, dim, scratch.keys.data());
         if (scratch.width != dim) {  // padded, so that whole vectors may be read
             for (int64_t key = 0; key < num_keys; key++)
                 std::copy_n(tile + key * dim, dim, &scratch.values[key * scratch.width]);
@@ -284,17 +290,20 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
         prefetch(keys + start * dim, std::min<int64_t>(TILE, seen.end - start) * dim);
     };
     prefetch_own(0);
-    Keys shared = keys_of(group, layer);
-    const float* keys = shared.first + kv_head * shared.head_stride;
-    meet_all(scratch, 0, num_states, keys, keys + shared.values, dim, shape.softcap);
+    auto page_at = [&](int64_t tile) {
+        return keys_of(group, tile, layer).first + kv_head * group.head_stride;
+    };
+    meet_all(scratch, 0, num_states, page_at, group.values, dim, shape.softcap);
     for (int64_t i = 0; i < group.count; i++) {
         const Query& query = queries[group.first + i];
         if (query.num_own == 0) continue;
         prefetch_own(i + 1);
         std::fill_n(scratch.seen.begin(), per_kv, seen_own(query, shape.window));
         Keys own = own_keys_of(query, layer);
-        keys = own.first + kv_head * own.head_stride;
-        meet_all(scratch, i * per_kv, per_kv, keys, keys + own.values, dim, shape.softcap);
+        auto own_at = [&](int64_t tile) {
+            return own.first + kv_head * own.head_stride + tile * TILE * dim;
+        };
+        meet_all(scratch, i * per_kv, per_kv, own_at, own.values, dim, shape.softcap);
     }
     for (int64_t i = 0; i < num_states; i++) {
         const Query& query = queries[group.first + i / per_kv];
@@ -308,8 +317,9 @@ void attend_group(const Shape& shape, const Group& group, const Query* queries,
 void append(const Shape& shape, const Group& group, const Query& query, int64_t layer,
             const float* k, const float* v) {
     bool is_own = query.num_own > 0;
-    Keys keys = is_own ? own_keys_of(query, layer) : keys_of(group, layer);
     int64_t place = (is_own ? query.num_own : query.num_shared) - 1;
+    Keys keys = is_own ? own_keys_of(query, layer) : keys_of(group, place / TILE, layer);
+    if (!is_own) place %= TILE;
     for (int64_t head = 0; head < shape.num_kv_heads; head++) {
         float* to = keys.first + head * keys.head_stride + place * shape.head_dim;
         std::copy_n(k + query.token * shape.k_stride + head * shape.head_dim, shape.head_dim, to);

@@ -19,7 +19,7 @@ from engine.packed_attention import PackedAttention
 from engine.prefix_pool import BucketKey, PrefixPool
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
-from tests.engine.caches import fill, write
+from tests.engine.caches import fill, new_pages, open_pages, write, write_pages
 from tests.engine.kernels import kernels
 from tests.engine.runs import prompt_of, request
 
@@ -80,7 +80,7 @@ class Mix:
     ) -> None:
         self._shape, self._is_native = shape, is_native
         self._tokens = [*rows, *(token for chunk in chunks for token in chunk)]
-        self._pool = PrefixPool(shape)
+        self._pool, self._pages = PrefixPool(shape), new_pages(shape)
         prompts = {row.prompt: row for row in rows}
         requests = {prompt: self._open(row.num_prompt) for prompt, row in prompts.items()}
         opened = [self._open(chunk[-1].num_prompt) for chunk in chunks]
@@ -114,7 +114,10 @@ class Mix:
 
     def _open(self, num_tokens: int) -> RequestState:
         its = RequestState(request("a", prompt_of(num_tokens, 0), 16), 400)
-        its.prefix = self._pool.add(BucketKey.of(num_tokens, 16))
+        if self._is_native:
+            open_pages(self._pages, its)
+        else:
+            its.prefix = self._pool.add(BucketKey.of(num_tokens, 16))
         return its
 
     def _row(self, slot: int, token: Token, its: RequestState) -> RowState:
@@ -125,7 +128,10 @@ class Mix:
         return row
 
     def _write(self, its: RequestState, kv_2SKD: Tensor) -> None:
-        write(its.prefix.bucket.cache, _LAYER, its.prefix.slot, kv_2SKD)
+        if self._is_native:
+            write_pages(its, _LAYER, kv_2SKD)
+        else:
+            write(its.prefix.bucket.cache, _LAYER, its.prefix.slot, kv_2SKD)
         its.prefix.num_tokens = kv_2SKD.size(1)
 
     def _fill(self, cache: KVCache) -> None:

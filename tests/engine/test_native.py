@@ -17,10 +17,9 @@ from torch import Tensor
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.native_attention import NativeAttention
-from engine.prefix_pool import BucketKey, PrefixPool
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
-from tests.engine.caches import fill, write
+from tests.engine.caches import fill, new_pages, open_pages, write, write_pages
 from tests.engine.kernels import kernels, needs_kernels
 from tests.engine.runs import prompt_of, request
 
@@ -40,7 +39,7 @@ class Step:
     def __init__(self, shape: ModelShape, seed: int) -> None:
         self.shape = shape
         self.generator = torch.Generator().manual_seed(seed)
-        self.pool = PrefixPool(shape)
+        self.pages = new_pages(shape)
         self.suffixes = KVCache(0, shape.num_kv_heads, 0, shape.head_dim, NUM_LAYERS)
         self.rows: list[RowState] = []
         self.chunks: list[Chunk] = []
@@ -54,14 +53,12 @@ class Step:
         """Requests with prompts of these lengths, nothing of them written yet."""
         requests = [RequestState(request("a", prompt_of(n, n), 16), 400) for n in num_tokens]
         for each in requests:
-            each.prefix = self.pool.add(BucketKey.of(each.num_prompt_tokens, 16))
-        for bucket in self.pool.buckets.values():
-            fill(bucket.cache, math.nan)
+            open_pages(self.pages, each)
         return requests
 
     def prefill(self, its: RequestState, num_tokens: int) -> Tensor:
         kv_2SKD = self.random(2, num_tokens, self.shape.num_kv_heads)
-        write(its.prefix.bucket.cache, LAYER, its.prefix.slot, kv_2SKD)
+        write_pages(its, LAYER, kv_2SKD)
         its.prefix.num_tokens = num_tokens
         return kv_2SKD
 
@@ -162,15 +159,14 @@ def test_what_is_new_is_appended_and_nothing_else_is_written() -> None:
     step.add_rows([(with_rows, prompt_2SKD, 1), (with_rows, prompt_2SKD, 18)])
     step.add_chunk(with_chunk, 16, 40)
     step.differences()
-    prompt, chunk = with_rows.prefix, with_chunk.prefix
-    for cache, slot, its in [
-        (step.suffixes, 0, step.keys[0][:, 33:]),
-        (step.suffixes, 1, step.keys[1][:, 33:]),
-        (prompt.bucket.cache, prompt.slot, prompt_2SKD),
-        (chunk.bucket.cache, chunk.slot, step.keys[-1]),
+    suffixes = step.suffixes.kv_cache
+    assert suffixes is not None
+    for kv_L2KSD, its in [
+        (suffixes[:, :, 0], step.keys[0][:, 33:]),
+        (suffixes[:, :, 1], step.keys[1][:, 33:]),
+        (with_rows.prefix.pages[0].kv, prompt_2SKD),
+        (with_chunk.prefix.pages[0].kv, step.keys[-1]),
     ]:
-        assert cache.kv_cache is not None
-        kv_L2KSD = cache.kv_cache[:, :, slot]
         assert torch.equal(kv_L2KSD[LAYER, :, :, : its.size(1)], its.transpose(1, 2))
         assert kv_L2KSD[LAYER, :, :, its.size(1) :].isnan().all()
         others = [layer for layer in range(NUM_LAYERS) if layer != LAYER]
@@ -187,7 +183,7 @@ def test_scores_far_apart_overflow_nothing() -> None:
         kv_2SKD = torch.cat([prompt_2SKD, step.random(2, 1, 1)], 1)
         kv_2SKD[0] = -1e4
         kv_2SKD[0, place] = 1e4
-        write(its.prefix.bucket.cache, LAYER, its.prefix.slot, kv_2SKD[:, :150])
+        write_pages(its, LAYER, kv_2SKD[:, :150])
         attend = NativeAttention(kernels(), step.shape, step.rows, [], step.suffixes)
         out_1HD = attend(LAYER, torch.ones(1, 2, 16), *kv_2SKD[:, -1:])
         assert torch.equal(out_1HD[0], kv_2SKD[1, place].expand(2, -1))

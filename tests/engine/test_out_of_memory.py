@@ -55,7 +55,8 @@ def scarce(request: pytest.FixtureRequest) -> Scarce:
 def finished(engine: Engine) -> Iterator[RequestResult]:
     while engine.has_work:
         yield from engine.step()
-    assert engine.num_busy_rows == engine.num_running_rows == engine.kv_tokens == 0
+    assert engine.num_busy_rows == engine.num_running_rows == 0
+    assert engine.kv_tokens == engine.cached_kv_tokens
 
 
 def quiet_rows(scarce: Scarce, requests: list[Request], **config: Any) -> Rows:
