@@ -136,6 +136,7 @@ class Company(RuleBasedStateMachine):
         """Something that has to go well, and has to leave the engine within its limits."""
         self.is_whole = False
         yield
+        assert self.engine.cached_kv_tokens <= self.engine.kv_tokens
         assert self.engine.kv_tokens <= self.engine.kv_budget_tokens
         assert self.engine.num_running_rows <= self.engine.config.max_rows
         self.is_whole = True
@@ -169,5 +170,7 @@ class Company(RuleBasedStateMachine):
                 self.step(1)
             assert not self.unfinished
             assert self.engine.num_running_rows == 0
+            assert self.engine.kv_tokens == self.engine.cached_kv_tokens, "memory is lost"
             self.alone.counts["steps"] += self.engine.stats.steps
             self.alone.counts["tokens"] += self.engine.stats.tokens
+            self.alone.counts["prompt tokens found"] += self.engine.stats.cached_prompt_tokens

@@ -123,6 +123,7 @@ limits = st.fixed_dictionaries(
         "max_rows": st.sampled_from([2, 3, 5, 16, 64]),
         "kv_budget_tokens": st.just(200_000) | st.integers(500, 6000),
         "max_prefill_tokens": st.sampled_from([1, 100, 512, 700, 2048]),
+        "prefix_cache": st.booleans(),
     }
 )
 
