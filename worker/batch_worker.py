@@ -258,6 +258,7 @@ class BatchWorker(RqWorker):
             "engine_steps": stats.steps,
             "engine_tokens": stats.tokens,
             "engine_prompt_tokens": stats.prompt_tokens,
+            "engine_cached_prompt_tokens": stats.cached_prompt_tokens,
             "running_rows": self._engine.num_running_rows,
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,

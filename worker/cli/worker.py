@@ -46,6 +46,9 @@ def worker(
         int | None,
         typer.Option(min=1, help="KV cache.", show_default="a quarter of the free memory"),
     ] = None,
+    prefix_cache: Annotated[
+        bool, typer.Option(help="Whether to keep the KV of prompts for those that begin alike.")
+    ] = True,
     max_num_samples: Annotated[int, typer.Option(min=1, help="Most rows of a job.")] = 4096,
     max_new_tokens: Annotated[
         int | None,
@@ -103,6 +106,7 @@ def worker(
             engine=EngineConfig(
                 max_rows=max_rows,
                 kv_budget_tokens=kv_budget_tokens,
+                prefix_cache=prefix_cache,
                 max_num_samples=max_num_samples,
                 max_new_tokens=max_new_tokens,
             ),
