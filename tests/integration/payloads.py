@@ -23,19 +23,10 @@ FIELDS: dict[str, Any] = {
     "top_p": 0.9,
     "min_p": 0.01,
     "seed": 2**40 + 5,
-    "min_tokens": 1,
     "stop": ["\n\n"],
-    "stop_token_ids": [10],
-    "ignore_eos": False,
-    "repetition_penalty": 1.25,
-    "presence_penalty": 0.5,
-    "frequency_penalty": 0.25,
     "logit_bias": {"50": -1.5},
     "bad_words": ["x", [120, 121]],
     "logprobs": True,
-    "top_logprobs": 2,
-    "logprobs_mode": "raw",
-    "return_prompt_logprobs": True,
 }
 OPENING = b"\x82\xa1v\x01\xa4body"
 """Of an envelope: the body follows."""
