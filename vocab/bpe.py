@@ -52,9 +52,10 @@ class BPETokenizer:
         nanochat writes the names of special tokens into the text. Leaving them out keeps the two
         apart, as `ByteTokenizer` does: a name seen in decoded text was spelled, not sampled.
         """
-        return b"".join(map(self._bytes_of, tokens)).decode("utf-8", errors="replace")
+        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
 
-    def _bytes_of(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
+        """Those of an ordinary token; special and unknown ones have none."""
         if token in self._special_values:
             return b""
         try:

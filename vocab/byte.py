@@ -34,3 +34,7 @@ class ByteTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of the byte tokens; special tokens have no text and are left out."""
         return bytes(token for token in tokens if token < 256).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """The byte; special tokens have none."""
+        return bytes([token]) if token < 256 else b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Tokenizer(Protocol):
@@ -20,3 +20,19 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: Sequence[int], /) -> str:
         """The text of the tokens; special tokens have none."""
+
+
+@runtime_checkable
+class TellsBytes(Protocol):
+    """A tokenizer that also tells what each of its tokens adds to a text."""
+
+    def token_bytes(self, token: int, /) -> bytes:
+        """UTF-8, perhaps a part of a character; nothing where a token is special or unknown."""
+
+
+@runtime_checkable
+class WritesJson(Protocol):
+    """A tokenizer that is one of the tokenizers library."""
+
+    def to_json(self) -> str:
+        """The library's own form of it."""
