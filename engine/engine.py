@@ -12,7 +12,7 @@ import torch
 
 from engine.columns import column_of
 from engine.config import EngineConfig
-from engine.controls.compiled import compile_controls
+from engine.controls.compiled import ControlsCompiler
 from engine.errors import EngineError, RequestError, SchedulingError
 from engine.generation_defaults import GenerationDefaults
 from engine.kv_budget import KVBudget
@@ -60,6 +60,7 @@ class Engine:
         self._is_broken = False
         shape: ModelShape = model.shape if is_packed(model) else seed_shape(model)
         check_vocabulary(tokenizer, shape)
+        self._controls = ControlsCompiler(shape.vocab_size, tokenizer, self._terminal)
         verdict = _probed(model, self.config)
         row_tile = verdict.policy.row_tile
         self._defaults: GenerationDefaults = getattr(
@@ -248,9 +249,7 @@ class Engine:
         """Check a request against the model, the limits and the KV budget."""
         request = dataclasses.replace(request, params=self._defaults.fill(request.params))
         max_new_tokens = allowed_new_tokens(request, self._runner.shape, self.config)
-        controls = compile_controls(
-            request, max_new_tokens, self._runner.shape.vocab_size, self.tokenizer, self._terminal
-        )
+        controls = self._controls.compile(request, max_new_tokens)
         state = RequestState(request, max_new_tokens, controls)
         if self._scheduler.fits_alone(state):
             return state

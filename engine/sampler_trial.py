@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.controls.apply import controlled
-from engine.controls.compiled import compile_controls
+from engine.controls.compiled import ControlsCompiler
 from engine.controls.logit_controls import RowControls
 from engine.errors import RequestError
 from engine.logprobs import TokenLogprobs, drawn_logprobs, raw_logprobs
@@ -72,7 +72,7 @@ def _controls(params: SamplingParams, vocab_size: int) -> RowControls | None:
     prompt = range(0, vocab_size, 2)
     request = Request(id="trial", prompt_tokens=prompt, params=params)
     try:
-        its = compile_controls(request, 2, vocab_size, None, frozenset()).logits
+        its = ControlsCompiler(vocab_size, None, frozenset()).compile(request, 2).logits
     except RequestError:  # a vocabulary of one token or two
         return None
     if its is None:

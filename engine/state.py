@@ -98,11 +98,7 @@ class RequestState:
             return self.failure
         for row in self.rows:
             if row.finish_reason == "error":
-                place = f"row {row.index}, position {len(row.tokens)}"
-                why = "the model's logits are not finite numbers"
-                if self.controls.logits is not None:
-                    why += ", or the request's controls leave no token"
-                return f"{place}: {why}"
+                return f"row {row.index}, position {len(row.tokens)}: {row.error}"
         return None
 
     def restart(self) -> None:
@@ -179,6 +175,16 @@ class RowState:
     def previous_token(self) -> int:
         """The one before the newest."""
         return self.tokens[-2] if len(self.tokens) > 1 else self.request.request.prompt_tokens[-1]
+
+    @property
+    def error(self) -> str:
+        """Why no token could be drawn, of a row that ended so."""
+        why = "the model's logits are not finite numbers"
+        if self.controls is None:
+            return why
+        if self.controls.structure is not None and self.controls.structure.error is not None:
+            return self.controls.structure.error
+        return f"{why}, or the request's controls leave no token"
 
     def uniform(self) -> float:
         """The random number of the position that is to be sampled next."""

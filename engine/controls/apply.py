@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.controls.logit_controls import IntArray, RowControls
+from engine.controls.structure import allowed_tokens
 
 _Rows = Sequence[tuple[int, RowControls]]
 """Places in the batch, with what acts there."""
@@ -31,7 +32,7 @@ def controlled(
     _add_biases(logits_RV, rows)
     _penalize(logits_RV, rows)
     _ban(logits_RV, rows)
-    # A mask of what a grammar allows belongs here: after the bans, before the sampler.
+    _hold_to_structures(logits_RV, rows)
     return logits_RV
 
 
@@ -69,6 +70,16 @@ def _ban(logits_RV: Tensor, rows: _Rows) -> None:
         entries = _entries(logits_RV, banned)
         flat = logits_RV.view(-1)
         flat[entries] = flat[entries] - torch.inf  # a token may be listed twice
+
+
+def _hold_to_structures(logits_RV: Tensor, rows: _Rows) -> None:
+    """By adding minus infinity, as above."""
+    held = [(place, row.structure) for place, row in rows if row.structure is not None]
+    if held:
+        places = torch.tensor([place for place, _ in held], device=logits_RV.device)
+        allowed_RV = allowed_tokens([its for _, its in held]).to(logits_RV.device)
+        bans_RV = torch.zeros_like(allowed_RV, dtype=logits_RV.dtype)
+        logits_RV.index_add_(0, places, bans_RV.masked_fill_(~allowed_RV, -torch.inf))
 
 
 def _entries(logits_RV: Tensor, tokens_of: Sequence[tuple[int, IntArray]]) -> Tensor:

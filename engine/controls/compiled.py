@@ -11,6 +11,7 @@ from engine.checks import shown
 from engine.controls.bad_words import BadWords
 from engine.controls.logit_controls import IntArray, LogitControls, as_tokens
 from engine.controls.stop_strings import StopStrings
+from engine.controls.structure import Structures
 from engine.errors import RequestError
 from engine.request import Request
 from engine.sampling_params import SamplingParams
@@ -33,39 +34,63 @@ class Controls:
 UNCONTROLLED = Controls()
 
 
-def compile_controls(
-    request: Request,
-    max_new_tokens: int,
-    vocab_size: int | None,
-    tokenizer: Tokenizer | None,
-    models_ends: frozenset[int],
-) -> Controls:
-    """Raises RequestError where these controls can't act on this model, and says why.
+class ControlsCompiler:
+    """Compiles the requests of one engine.
 
-    `models_ends` are the tokens that end rows by themselves.
+    `vocab_size` is the model's, None where it does not tell; `models_ends` are the tokens that end
+    rows by themselves.
     """
-    params = request.params
-    _check_structure(params)
-    if params.min_tokens > max_new_tokens:
-        raise RequestError(
-            "min_tokens", f"must be at most {max_new_tokens} here, not {params.min_tokens}"
+
+    def __init__(
+        self, vocab_size: int | None, tokenizer: Tokenizer | None, models_ends: frozenset[int]
+    ) -> None:
+        self._vocab_size = vocab_size
+        self._tokenizer = tokenizer
+        self._models_ends = models_ends
+        self._structures = Structures(tokenizer, vocab_size, models_ends)
+
+    def compile(self, request: Request, max_new_tokens: int) -> Controls:
+        """Raises RequestError where a control can't act on this model, and says why."""
+        params = request.params
+        if params.min_tokens > max_new_tokens:
+            raise RequestError(
+                "min_tokens", f"must be at most {max_new_tokens} here, not {params.min_tokens}"
+            )
+        _check_vocabulary(params, self._vocab_size)
+        ends = frozenset(params.stop_token_ids)
+        if not params.ignore_eos:
+            ends |= self._models_ends
+        return Controls(
+            end_tokens=ends,
+            min_tokens=params.min_tokens,
+            stops=_stops(params, self._tokenizer),
+            logits=self._logit_controls(request, ends),
         )
-    _check_vocabulary(params, vocab_size)
-    ends = frozenset(params.stop_token_ids)
-    if not params.ignore_eos:
-        ends |= models_ends
-    return Controls(
-        end_tokens=ends,
-        min_tokens=params.min_tokens,
-        stops=_stops(params, tokenizer),
-        logits=_logit_controls(request, ends, vocab_size, tokenizer),
-    )
 
-
-def _check_structure(params: SamplingParams) -> None:
-    for name in ("json_schema", "regex", "grammar"):
-        if getattr(params, name) is not None:
-            raise RequestError(name, "this engine can't hold rows to a structure")
+    def _logit_controls(self, request: Request, ends: frozenset[int]) -> LogitControls | None:
+        params = request.params
+        repetition = 1.0 if params.repetition_penalty is None else params.repetition_penalty
+        words = list(dict.fromkeys(_words(params, self._tokenizer)))
+        biases = [(token, bias) for token, bias in _biases(params) if bias]
+        penalties = (repetition, params.frequency_penalty, params.presence_penalty)
+        compiled = LogitControls(
+            prompt_tokens=request.prompt_tokens,
+            bias_tokens=as_tokens(token for token, _ in biases),
+            biases=np.array([bias for _, bias in biases], dtype=np.float32),
+            penalties=None if penalties == (1, 0, 0) else penalties,
+            seen_tokens=_distinct(request.prompt_tokens if repetition != 1 else ()),
+            banned_tokens=as_tokens(word[0] for word in words if len(word) == 1),
+            bad_words=BadWords(word for word in words if len(word) > 1),
+            end_tokens=as_tokens(sorted(ends)),
+            min_tokens=params.min_tokens if ends else 0,
+            structure=self._structures.compile(params),
+        )
+        acting = compiled.first_field
+        if acting is None:
+            return None
+        if self._vocab_size is None:
+            raise RequestError(acting, "needs a model that tells the size of its vocabulary")
+        return compiled
 
 
 def _check_vocabulary(params: SamplingParams, vocab_size: int | None) -> None:
@@ -94,33 +119,6 @@ def _stops(params: SamplingParams, tokenizer: Tokenizer | None) -> StopStrings |
     if tokenizer is None:
         raise RequestError("stop", "needs a tokenizer, and this engine has none")
     return StopStrings(params.stop, params.min_tokens, tokenizer)
-
-
-def _logit_controls(
-    request: Request, ends: frozenset[int], vocab_size: int | None, tokenizer: Tokenizer | None
-) -> LogitControls | None:
-    params = request.params
-    repetition = 1.0 if params.repetition_penalty is None else params.repetition_penalty
-    words = list(dict.fromkeys(_words(params, tokenizer)))
-    biases = [(token, bias) for token, bias in _biases(params) if bias]
-    penalties = (repetition, params.frequency_penalty, params.presence_penalty)
-    compiled = LogitControls(
-        prompt_tokens=request.prompt_tokens,
-        bias_tokens=as_tokens(token for token, _ in biases),
-        biases=np.array([bias for _, bias in biases], dtype=np.float32),
-        penalties=None if penalties == (1, 0, 0) else penalties,
-        seen_tokens=_distinct(request.prompt_tokens if repetition != 1 else ()),
-        banned_tokens=as_tokens(word[0] for word in words if len(word) == 1),
-        bad_words=BadWords(word for word in words if len(word) > 1),
-        end_tokens=as_tokens(sorted(ends)),
-        min_tokens=params.min_tokens if ends else 0,
-    )
-    acting = compiled.first_field
-    if acting is None:
-        return None
-    if vocab_size is None:
-        raise RequestError(acting, "needs a model that tells the size of its vocabulary")
-    return compiled
 
 
 def _biases(params: SamplingParams) -> Iterator[tuple[int, float]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.controls.bad_words import BadWords
+from engine.controls.structure import Structure
 from engine.controls.token_counts import TokenCounts
 
 IntArray = NDArray[np.int64]
@@ -34,6 +35,7 @@ class LogitControls:
     end_tokens: IntArray
     """Banned while the row has fewer than `min_tokens`."""
     min_tokens: int
+    structure: Structure | None
 
     @property
     def first_field(self) -> str | None:
@@ -45,6 +47,7 @@ class LogitControls:
             "presence_penalty": self.penalties is not None and self.penalties[2],
             "bad_words": len(self.banned_tokens) or self.bad_words,
             "min_tokens": self.min_tokens,
+            "structure": self.structure is not None,
         }
         return next((name for name, acts in acting.items() if acts), None)
 
@@ -52,7 +55,7 @@ class LogitControls:
 class RowControls:
     """One row's place under them: what it has come to, and what follows for its next token."""
 
-    __slots__ = ("_tokens", "counts", "its")
+    __slots__ = ("_tokens", "counts", "its", "structure")
 
     def __init__(self, its: LogitControls, tokens: list[int]) -> None:
         """`tokens` are the row's own, to which others append."""
@@ -60,11 +63,14 @@ class RowControls:
         self._tokens = tokens
         self.counts = None if its.penalties is None else TokenCounts(its.seen_tokens)
         """Of what the penalties go by."""
+        self.structure = None if its.structure is None else its.structure.new_row()
 
     def observe(self, token: int) -> None:
         """Follow the row's next token."""
         if self.counts is not None:
             self.counts.add(token)
+        if self.structure is not None:
+            self.structure.observe(token)
 
     def banned_tokens(self) -> list[IntArray]:
         """Those that can't be next, in any number of arrays."""

@@ -22,29 +22,37 @@ from engine.sampling_params import SamplingParams
 from vocab.tokenizer import TellsBytes, Tokenizer, WritesJson
 
 if TYPE_CHECKING:  # an extra; it is loaded by the first request that wants it
-    from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
+    from llguidance import LLMatcher, LLTokenizer
 
 _MOST_COMPILED = 64
 _WORD_BITS = 32
+_WHITESPACE = r"[\x20\x0A\x0D\x09]{1,20}"
+"""Between JSON's parts, where there is any: some models would go on with it for ever. A schema may
+say otherwise under llguidance's own "x-guidance"."""
 _SHOWN = 400
 
 
 class Structure:
     """What `Structures.compile` makes of a request's schema, expression or grammar."""
 
-    def __init__(self, field: str, matcher: LLMatcher) -> None:
-        self.field = field
+    def __init__(self, field: str, matcher: LLMatcher, vocabulary: Vocabulary) -> None:
+        self._field = field
         self._matcher = matcher
+        self._vocabulary = vocabulary
 
     def new_row(self) -> RowStructure:
-        return RowStructure(self.field, self._matcher.deep_copy())
+        return RowStructure(self._field, self._matcher.deep_copy(), self._vocabulary)
 
 
 class RowStructure:
     """How far one row has come in its structure."""
 
-    def __init__(self, field: str, matcher: LLMatcher) -> None:
+    __slots__ = ("_field", "matcher", "vocabulary")
+
+    def __init__(self, field: str, matcher: LLMatcher, vocabulary: Vocabulary) -> None:
         self.matcher = matcher
+        self.vocabulary = vocabulary
+        """The same for all rows of an engine."""
         self._field = field
 
     def observe(self, token: int) -> None:
@@ -60,7 +68,7 @@ class RowStructure:
 
 
 class Structures:
-    """Compiles the structures of an engine's requests, and tells which tokens they allow."""
+    """Compiles the structures of an engine's requests."""
 
     def __init__(
         self, tokenizer: Tokenizer | None, vocab_size: int | None, terminal: frozenset[int]
@@ -71,9 +79,7 @@ class Structures:
         self._terminal = terminal
         self._compiled: OrderedDict[tuple[str, str], Structure] = OrderedDict()
         """The latest ones: a dataset's requests all have the same."""
-        self._tokens: LLTokenizer | None = None
-        self._limits: LLParserLimits | None = None
-        self._executor: LLExecutor | None = None
+        self._vocabulary: Vocabulary | None = None
 
     def compile(self, params: SamplingParams) -> Structure | None:
         """None for a request that has no structure.
@@ -87,22 +93,6 @@ class Structures:
                 return self._latest(field, text)
         return None
 
-    def allowed(self, rows: Sequence[RowStructure]) -> torch.Tensor:
-        """Bool `[rows, vocab]`, on the CPU: which tokens may come next; none after an error."""
-        assert self._tokens is not None and self._executor is not None and self._vocab_size
-        words = np.zeros((len(rows), -(-self._tokens.vocab_size // _WORD_BITS)), dtype=np.int32)
-        self._executor.unsafe_compute_mask_ptr(
-            [(row.matcher, place) for place, row in enumerate(rows)],
-            words.ctypes.data,
-            words.strides[0],
-            len(rows),
-        )
-        for row, its in zip(rows, words, strict=True):
-            if row.error is not None:  # its mask lets it end as if it were complete
-                its[:] = 0
-        bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
-        return torch.from_numpy(bits[:, : self._vocab_size].view(np.bool_))
-
     def _latest(self, field: str, text: str) -> Structure:
         key = field, text
         structure = self._compiled.pop(key, None) or self._compile(field, text)
@@ -112,20 +102,18 @@ class Structures:
         return structure
 
     def _compile(self, field: str, text: str) -> Structure:
-        tokens = self._prepared(field)
-        from llguidance import LLMatcher
-
-        matcher = LLMatcher(tokens, _grammar(field, text), log_level=0, limits=self._limits)
+        vocabulary = self._prepared(field)
+        matcher = vocabulary.matcher(_grammar(field, text))
         if matcher.is_error():
             raise RequestError(field, f"does not compile: {_brief(matcher.get_error())}")
-        structure = Structure(field, matcher)
-        if not self.allowed([structure.new_row()]).any():
+        structure = Structure(field, matcher, vocabulary)
+        if not allowed_tokens([structure.new_row()]).any():
             raise RequestError(field, "allows no text at all")
         return structure
 
-    def _prepared(self, field: str) -> LLTokenizer:
-        if self._tokens is not None:
-            return self._tokens
+    def _prepared(self, field: str) -> Vocabulary:
+        if self._vocabulary is not None:
+            return self._vocabulary
         if self._tokenizer is None or not self._terminal:
             raise RequestError(field, "needs a model with a tokenizer and a token that ends rows")
         if not isinstance(self._tokenizer, TellsBytes | WritesJson):
@@ -133,14 +121,48 @@ class Structures:
         if self._vocab_size is None:
             raise RequestError(field, "needs a model that tells the size of its vocabulary")
         try:
-            from llguidance import LLExecutor, LLParserLimits
+            self._vocabulary = Vocabulary(self._tokenizer, self._vocab_size, self._terminal)
         except ImportError as error:
             hint = "needs llguidance where the model runs: pip install 'rowmill[structured]'"
             raise RequestError(field, hint) from error
+        return self._vocabulary
+
+
+class Vocabulary:
+    """A model's tokens as llguidance knows them. Takes up to a second where there are many."""
+
+    def __init__(self, tokenizer: Tokenizer, size: int, terminal: frozenset[int]) -> None:
+        from llguidance import LLExecutor, LLParserLimits
+
+        self.size = size
+        self.executor = LLExecutor(torch.get_num_threads())
+        self._tokens = _llguidance_tokenizer(tokenizer, size, sorted(terminal))
         self._limits = LLParserLimits(verbose_errors=False)
-        self._executor = LLExecutor(torch.get_num_threads())
-        self._tokens = llguidance_tokenizer(self._tokenizer, self._vocab_size, self._terminal)
-        return self._tokens
+
+    def matcher(self, grammar: str) -> LLMatcher:
+        from llguidance import LLMatcher
+
+        return LLMatcher(self._tokens, grammar, log_level=0, limits=self._limits)
+
+
+def allowed_tokens(rows: Sequence[RowStructure]) -> torch.Tensor:
+    """Bool `[rows, vocab]`, on the CPU: which tokens may come next; none after an error.
+
+    The rows, at least one, are of one engine.
+    """
+    vocabulary = rows[0].vocabulary
+    words = np.zeros((len(rows), -(-vocabulary.size // _WORD_BITS)), dtype=np.int32)
+    vocabulary.executor.unsafe_compute_mask_ptr(
+        [(row.matcher, place) for place, row in enumerate(rows)],
+        words.ctypes.data,
+        words.strides[0],
+        len(rows),
+    )
+    for row, its in zip(rows, words, strict=True):
+        if row.error is not None:  # its mask lets it end as if it were complete
+            its[:] = 0
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
+    return torch.from_numpy(bits[:, : vocabulary.size].view(np.bool_))
 
 
 def _grammar(field: str, text: str) -> str:
@@ -157,14 +179,13 @@ def _grammar(field: str, text: str) -> str:
         raise RequestError(field, f"is no JSON: {error}") from error
     if not isinstance(schema, dict):
         raise RequestError(field, f"must be a JSON object, not {shown(schema)}")
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema))
+    options: Any = {"whitespace_pattern": _WHITESPACE}
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=options)
 
 
-def llguidance_tokenizer(tokenizer: Any, vocab_size: int, terminal: frozenset[int]) -> LLTokenizer:
-    """Its own form of a tokenizer. Takes up to a second for a large vocabulary."""
+def _llguidance_tokenizer(tokenizer: Any, vocab_size: int, ends: list[int]) -> LLTokenizer:
     from llguidance import LLTokenizer
 
-    ends = sorted(terminal)
     if isinstance(tokenizer, WritesJson):
         return LLTokenizer(tokenizer.to_json(), n_vocab=vocab_size, eos_token=ends)
     wrapper: Any = StructureTokens(tokenizer, vocab_size, ends[0])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine import SamplingParams
 from engine.controls.apply import controlled
-from engine.controls.compiled import Controls, compile_controls
+from engine.controls.compiled import Controls, ControlsCompiler
 from engine.controls.logit_controls import RowControls
 from engine.state import RequestState, RowState
 from tests.engine.runs import request
@@ -26,7 +26,7 @@ def compiled(
     **params: Any,
 ) -> Controls:
     asked = request("a", prompt, **params)
-    return compile_controls(asked, max_new_tokens, vocab_size, tokenizer, frozenset(ends))
+    return ControlsCompiler(vocab_size, tokenizer, frozenset(ends)).compile(asked, max_new_tokens)
 
 
 def new_row(

@@ -255,7 +255,6 @@ def test_where_the_controls_leave_no_token_the_row_ends_with_an_error() -> None:
         ("stop", {"stop": ["text"]}),
         ("top_logprobs", {"logprobs": True, "top_logprobs": 65}),
         ("min_tokens", {"min_tokens": 500}),
-        ("json_schema", {"json_schema": {}}),
         ("regex", {"regex": "a"}),
         ("grammar", {"grammar": "start: /a/"}),
     ],

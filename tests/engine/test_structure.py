@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import RequestError, SamplingParams
-from engine.controls.structure import RowStructure, Structure, Structures
+from engine.controls.structure import RowStructure, Structure, Structures, allowed_tokens
 from vocab.byte import ByteTokenizer
 from vocab.special import ASSISTANT_END, BOS, SPECIAL_TOKENS
 from vocab.tokenizer import Tokenizer
@@ -43,7 +43,7 @@ def walk(structure: Structure, choices: list[int], most: int = 400) -> str | Non
     """The text of a row that takes the allowed token of each choice; None where it never ends."""
     row, tokens = structure.new_row(), list[int]()
     for position in range(most):
-        allowed = STRUCTURES.allowed([row])[0].nonzero().flatten().tolist()
+        allowed = allowed_tokens([row])[0].nonzero().flatten().tolist()
         assert allowed, row.error
         token = allowed[choices[position % len(choices)] % len(allowed)]
         if token in ENDS:
@@ -108,7 +108,7 @@ def test_an_expression_that_is_complete_allows_its_end_and_what_may_follow() -> 
 
 
 def allowed_by(row: RowStructure) -> set[int]:
-    return set(STRUCTURES.allowed([row])[0].nonzero().flatten().tolist())
+    return set(allowed_tokens([row])[0].nonzero().flatten().tolist())
 
 
 @settings(max_examples=40, deadline=None)
@@ -119,9 +119,9 @@ def test_rows_of_a_structure_are_each_on_their_own(texts: list[str]) -> None:
     for row, text in zip(rows, texts, strict=True):
         for character in text.encode():
             row.observe(character)
-    together = STRUCTURES.allowed(rows) if rows else torch.empty(0, VOCAB_SIZE)
+    together = allowed_tokens(rows) if rows else torch.empty(0, VOCAB_SIZE)
     for row, its_V in zip(rows, together, strict=True):
-        assert torch.equal(STRUCTURES.allowed([row])[0], its_V)
+        assert torch.equal(allowed_tokens([row])[0], its_V)
 
 
 @pytest.mark.parametrize(

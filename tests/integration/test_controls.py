@@ -35,6 +35,17 @@ CONTROLS: dict[str, dict[str, Any]] = {
         "temperature": 2.0,
     },
     "logprobs of the prompt": {"return_prompt_logprobs": True, "logprobs": True},
+    "a schema": {
+        "json_schema": {
+            "type": "object",
+            "properties": {"a": {"enum": [1, 22]}},
+            "required": ["a"],
+        },
+        "logprobs": True,
+        "logprobs_mode": "processed",
+    },
+    "an expression": {"regex": "[0-9]{2,4}!"},
+    "a grammar": {"grammar": 'start: "<" start ">" | "-"'},
     "all at once": {
         "stop": ["="],
         "min_tokens": 2,
