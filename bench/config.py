@@ -32,6 +32,8 @@ class BenchConfig:
     """Whether the time per row is measured at growing sizes too."""
     has_policy_cost: bool = True
     """Whether the cost of reproducibility is measured too."""
+    has_controls: bool = True
+    """Whether the time per step is measured with sampling controls too."""
     has_memory: bool = True
     """Whether memory is measured too."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from bench.controls import ControlsFigures
 from bench.growth import Growth
 from bench.machine import Machine
 from bench.memory import MemoryFigures
@@ -29,6 +30,7 @@ class BenchReport:
     growth: Growth | None = None
     policy_cost: Mapping[str, PolicyCost] = dataclasses.field(default_factory=dict)
     """Per workload."""
+    controls: ControlsFigures | None = None
     memory: MemoryFigures | None = None
 
     def speed(self, workload: str, engine: str) -> float | None:
@@ -64,5 +66,6 @@ class BenchReport:
             "policy_cost": {
                 workload: cost.to_json() for workload, cost in self.policy_cost.items()
             },
+            "controls": None if self.controls is None else self.controls.to_json(),
             "memory": None if self.memory is None else dataclasses.asdict(self.memory),
         }

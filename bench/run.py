@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.config import BenchConfig
+from bench.controls import measure_controls
 from bench.errors import BenchError
 from bench.growth import measure_growth
 from bench.machine import Machine
@@ -65,6 +66,8 @@ def _with_parts(
         parts["growth"] = lambda: measure_growth(model, config, progress)
     if config.has_policy_cost:
         parts["policy_cost"] = lambda: measure_policy_cost(config, progress)
+    if config.has_controls:
+        parts["controls"] = lambda: measure_controls(model, config, progress)
     if config.has_memory:
         parts["memory"] = lambda: measure_memory(model, config)
     figures, left_out = {}, {}

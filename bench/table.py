@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import RenderableType
 from rich.table import Table
 
+from bench.controls import ControlsFigures
 from bench.growth import Growth
 from bench.memory import MemoryFigures
 from bench.names import FLOOR, ROWMILL
@@ -39,6 +40,8 @@ def tables(report: BenchReport) -> Iterator[RenderableType]:
         yield from _growth(report.growth)
     if report.policy_cost:
         yield from _policy_cost(report.policy_cost)
+    if report.controls is not None:
+        yield from _controls(report.controls)
     if report.memory is not None:
         yield from _memory(report.memory)
 
@@ -84,6 +87,17 @@ def _policy_cost(costs: Mapping[str, PolicyCost]) -> Iterator[RenderableType]:
         table.add_row(
             workload, f"{median(cost.on):,.0f}", f"{median(cost.off):,.0f}", f"{cost.ratio:.3f}"
         )
+    yield table
+
+
+def _controls(figures: ControlsFigures) -> Iterator[RenderableType]:
+    yield f"\nMilliseconds per step of {figures.rows} rows"
+    table = _table(["rows", "ms per step"])
+    for kind in figures.turns:
+        table.add_row(kind, f"{figures.milliseconds(kind):.2f}")
+    table.add_section()
+    for pair, ratio in figures.ratios().items():
+        table.add_row(pair, f"{ratio:.3f}")
     yield table
 
 

@@ -33,6 +33,7 @@ def test_the_command_writes_the_figures_and_the_picture(tmp_path: Path) -> None:
     assert data["provenance"]["mixed"]["model"]
     assert data["growth"].keys() == {"rows", "requests"}
     assert data["policy_cost"].keys() == {"samples", "singles"}
+    assert data["controls"]["ratios"]["different / equal"] > 0
     assert data["workloads"].keys() == {"mixed"}
     for workload, speeds in data["workloads"].items():
         assert tuple(speeds) == PEERS
@@ -54,6 +55,7 @@ def test_a_peer_whose_library_is_missing_is_left_out(monkeypatch: pytest.MonkeyP
         is_quick=True,
         has_growth=False,
         has_policy_cost=False,
+        has_controls=False,
         has_memory=False,
     )
     report = run(config, lambda _: None)

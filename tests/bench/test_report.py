@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.controls import ControlsFigures
 from bench.growth import Growth, GrowthFigure
 from bench.machine import Machine
 from bench.memory import KVFigure, MemoryFigures
@@ -66,6 +67,16 @@ REPORT = BenchReport(
             policies={"on": "mkl-strict", "off": "none"},
         )
     },
+    controls=ControlsFigures(
+        rows=64,
+        turns={
+            "plain": [10.0, 20.0, 10.0],
+            "equal": [11.0, 22.0, 12.5],
+            "different": [12.1, 24.2, 12.5],
+            "logprobs": [10.5, 21.0, 10.5],
+            "top_logprobs": [10.7, 21.4, 10.7],
+        },
+    ),
     left_out={"transformers_generate_batch": "it is on holiday"},
     memory=MemoryFigures(
         kv=[
@@ -125,10 +136,19 @@ def test_the_json_has_the_time_per_row_at_every_size() -> None:
     assert [its["seconds_per_row"] for its in growth["requests"]] == [0.1, 0.125]
 
 
+def test_the_ratios_of_controls_are_of_neighbouring_turns() -> None:
+    controls = REPORT.to_json()["controls"]
+    assert controls["milliseconds_per_step"]["equal"] == 12.5
+    assert controls["ratios"]["equal / plain"] == pytest.approx(1.1)
+    assert controls["ratios"]["different / equal"] == pytest.approx(1.1)
+    assert controls["ratios"]["logprobs / plain"] == pytest.approx(1.05)
+
+
 def test_what_was_not_measured_is_left_out() -> None:
-    report = dataclasses.replace(REPORT, growth=None, policy_cost={}, memory=None)
+    report = dataclasses.replace(REPORT, growth=None, policy_cost={}, controls=None, memory=None)
     data = report.to_json()
     assert (data["growth"], data["policy_cost"], data["memory"]) == (None, {}, None)
+    assert data["controls"] is None and "per step" not in printed(report)
     assert "relative" not in printed(report)
     assert "on / off" not in printed(report)
 
@@ -141,7 +161,17 @@ def test_the_tables_tell_speeds_ratios_memory_and_what_is_missing(text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["transformers 5.24.0", "bits: tile-4", "0.960", "off: none", "32 x 8", "125.0", "1.25"]
+    "text",
+    [
+        "transformers 5.24.0",
+        "bits: tile-4",
+        "0.960",
+        "off: none",
+        "32 x 8",
+        "125.0",
+        "1.25",
+        "1.070",
+    ],
 )
 def test_the_tables_tell_policy_growth_and_versions(text: str) -> None:
     assert text in printed(REPORT)

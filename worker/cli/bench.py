@@ -43,6 +43,9 @@ def bench(
     policy_cost: Annotated[
         bool, typer.Option(help="Measure the cost of reproducibility too.")
     ] = True,
+    controls: Annotated[
+        bool, typer.Option(help="Measure steps with sampling controls too.")
+    ] = True,
     memory: Annotated[bool, typer.Option(help="Measure memory too.")] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
@@ -85,6 +88,7 @@ def bench(
                 is_quick=quick,
                 has_growth=growth,
                 has_policy_cost=policy_cost,
+                has_controls=controls,
                 has_memory=memory,
             )
             leave_on_sigterm()
