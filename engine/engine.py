@@ -6,11 +6,10 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import torch
 
-from engine.columns import column_of
+from engine.columns import column_of, stream_request
 from engine.config import EngineConfig
 from engine.controls.compiled import ControlsCompiler
 from engine.errors import EngineError, RequestError, SchedulingError
@@ -27,7 +26,6 @@ from engine.provenance import Provenance
 from engine.recovery import Recovery
 from engine.request import Request, RequestResult
 from engine.runner import Runner
-from engine.sampling_params import SamplingParams
 from engine.scheduler import Scheduler
 from engine.state import RequestState
 from engine.stats import EngineStats
@@ -198,9 +196,8 @@ class Engine:
         share the batch; those that finish meanwhile are returned by the next `step`. Raises
         RequestError at once.
         """
-        return self._columns(
-            self._stream_of(tokens, num_samples, max_tokens, temperature, top_k, seed, **controls)
-        )
+        asked = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "seed": seed}
+        return self._columns(self._stream_of(tokens, num_samples, **asked, **controls))
 
     def generate_batch(
         self, tokens: list[int], num_samples: int = 1, **kwargs: Any
@@ -209,7 +206,7 @@ class Engine:
 
         Keyword arguments are those of `generate`.
         """
-        state = self._stream_of(tokens, num_samples, **kwargs)
+        state = self._stream_of(tokens, num_samples, **{"temperature": 1.0, "seed": 42, **kwargs})
         for _ in self._columns(state):
             pass
         ends = [len(row.tokens) - row.is_ended_by_token for row in state.rows]
@@ -219,31 +216,9 @@ class Engine:
             [[0] * len(tokens) + row.masks[:end] for row, end in rows],
         )
 
-    def _stream_of(
-        self,
-        tokens: list[int],
-        num_samples: int,
-        max_tokens: int | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        seed: int = 42,
-        **controls: Any,
-    ) -> RequestState:
-        """What `generate` asks for, with `max_tokens` cut to what the context holds."""
-        params = SamplingParams(
-            max_tokens=max_tokens, temperature=temperature, top_k=top_k, seed=seed, **controls
-        )
-        request = Request(
-            id=f"generate-{uuid4().hex}",
-            prompt_tokens=tokens,
-            num_samples=num_samples,
-            params=params,
-        )
-        room = self._runner.shape.max_seq_len - len(tokens)
-        if max_tokens is not None and max_tokens > room > 0:
-            params = dataclasses.replace(params, max_tokens=room)
-            request = dataclasses.replace(request, params=params)
-        return self._state_of(request)
+    def _stream_of(self, tokens: list[int], num_samples: int, **params: Any) -> RequestState:
+        asked = stream_request(tokens, num_samples, params, self._runner.shape.max_seq_len)
+        return self._state_of(asked)
 
     def _state_of(self, request: Request) -> RequestState:
         """Check a request against the model, the limits and the KV budget."""
