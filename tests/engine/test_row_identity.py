@@ -102,6 +102,42 @@ def test_a_large_vocabulary_changes_nothing(vocab_size: int) -> None:
         assert run_all(model, mix, TOKENIZER, max_rows=max_rows) == expected
 
 
+def mixed_controls(n: int) -> dict[str, Any]:
+    """The n-th of as many settings as are wanted, of all controls and filters."""
+    its: list[dict[str, Any]] = [
+        {"repetition_penalty": 1.01 + n / 50},
+        {"presence_penalty": n / 40 - 1, "frequency_penalty": 1 - n / 40},
+        {"logit_bias": {token: (token - n) / 8 for token in range(n, n + 20)}},
+        {"bad_words": [[n % 64], [n % 7, n % 5], "1"], "min_tokens": n % 12},
+        {"stop": [str(n % 10), "+"], "stop_token_ids": [n % 64]},
+        {"top_k": n + 1, "temperature": 0.5 + n / 20},
+        {"top_p": 0.5 + n / 200},
+        {"temperature": 0.0},
+        {"min_p": n / 1000},
+    ]
+    mode = "processed" if n % 2 else "raw"
+    merged: dict[str, Any] = {"logprobs": n % 4 < 3}
+    if merged["logprobs"]:
+        merged |= {"top_logprobs": n % 6, "logprobs_mode": mode}
+    return merged | its[n % 9] | its[n // 3 % 9] | its[n // 7 % 9]
+
+
+@pytest.mark.parametrize("vocab_size", [131, 5003])
+@pytest.mark.parametrize("interface", [lambda model: model, SeedModel], ids=["packed", "seed"])
+def test_rows_that_are_each_controlled_in_another_way_change_nothing(
+    interface: Any, vocab_size: int
+) -> None:
+    model = interface(random_model(2, 2, 8, 1, vocab_size, is_chaotic=True))
+    mix = [
+        request(str(n), prompt_of(n + 1, n), n % 3 + 1, max_tokens=12, **mixed_controls(n))
+        for n in range(40)
+    ]
+    expected = all_alone(model, mix)
+    for max_rows in (7, 64):
+        assert run_all(model, mix, TOKENIZER, max_rows=max_rows) == expected
+    assert {row.finish_reason for rows in expected.values() for row in rows} == {"stop", "length"}
+
+
 def test_long_prompts_and_long_rows_change_nothing() -> None:
     """Longer than a prefill chunk and than the kernel's block of 512 keys."""
     model = random_model(2, 1, 8, 1, sequence_len=1300, is_chaotic=True)
