@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.engine.reference_sampler import draw, philox, uniform
-from tests.engine.sampler_cases import CASES, POSITIONS, ROWS, SEEDS, Case, mixed_cases
+from tests.engine.reference_controls import controlled
+from tests.engine.reference_sampler import draw, float32, philox, uniform
+from tests.engine.sampler_cases import (
+    CASES,
+    CONTROLS,
+    POSITIONS,
+    ROWS,
+    SEEDS,
+    Case,
+    ControlsCase,
+    mixed_cases,
+)
 from tests.engine.sampler_edges import hinges_on_exp
 
 PATH = Path(__file__).parent / "data" / "sampler_v1.json"
@@ -30,6 +41,7 @@ def vectors() -> dict[str, list[dict[str, Any]]]:
         "blocks": [_block(counter, *key) for key in _KEYS for counter in range(3)],
         "uniforms": [{**_place(*each), "uniform": uniform(*each).hex()} for each in _PLACES],
         "draws": [_draw(case) for case in [*CASES, *mixed_cases()]],
+        "controls": [_controls(case) for case in CONTROLS],
     }
 
 
@@ -59,13 +71,27 @@ def _draw(case: Case) -> dict[str, Any]:
     assert token is None or not hinges_on_exp(logits, number, **params), name
     return {
         "name": name,
-        "logits": [logit if math.isfinite(logit) else str(logit) for logit in logits],
+        "logits": _written(logits),
         "temperature": 1.0,
         **params,
         **({} if isinstance(at, float) else _place(*at)),
         "uniform": number.hex(),
         "token": token,
     }
+
+
+def _controls(case: ControlsCase) -> dict[str, Any]:
+    name, given, params = case
+    logits = float32(given)
+    its = {"prompt": [0], "row": [], **params}
+    expected = controlled(logits, **its)
+    biases = {str(token): bias for token, bias in its.get("logit_bias", {}).items()}
+    written = {"logits": _written(logits), **its, **({"logit_bias": biases} if biases else {})}
+    return {"name": name, **written, "controlled": _written(expected)}
+
+
+def _written(logits: Sequence[float]) -> list[float | str]:
+    return [logit if math.isfinite(logit) else str(logit) for logit in logits]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ Place = tuple[int, int, int]
 Case = tuple[str, Sequence[float], dict[str, Any], Place | float]
 """Name, logits, parameters, and a place in a stream or a random number itself."""
 
+ControlsCase = tuple[str, Sequence[float], dict[str, Any]]
+"""Name, logits, and parameters; with the tokens of the prompt, of the row and those that end it."""
+
 INF, NAN = math.inf, math.nan
 LARGEST = 1 - 2.0**-53
 """The largest random number."""
@@ -88,6 +91,54 @@ CASES: list[Case] = [
     ("no token: infinity", [0.0, INF, 1.0], {"top_k": 1}, A),
     ("no token: nothing but minus infinity", [-INF, -INF], {}, A),
     ("no token: NaN where greedy", [0.0, NAN, 1.0], {"temperature": 0.0}, A),
+]
+
+HISTORY = {"prompt": [4, 0, 4], "row": [1, 3, 1]}
+
+CONTROLS: list[ControlsCase] = [
+    ("none", SIX, HISTORY),
+    ("bias", SIX, {**HISTORY, "logit_bias": {0: 0.1, 3: -100.0, 5: 100.0}}),
+    ("bias: rounded to float32 first", [1.0, 1.0], {"logit_bias": {0: 0.1, 1: 2.0**-24}}),
+    ("bias on minus infinity", [-INF, 1.0], {"logit_bias": {0: 3.0}}),
+    (
+        "repetition: the prompt and the row, each token once",
+        SIX,
+        HISTORY | {"repetition_penalty": 1.3},
+    ),
+    ("repetition below 1", SIX, HISTORY | {"repetition_penalty": 0.7}),
+    ("repetition of 0 and minus infinity", [0.0, -INF], {"row": [0, 1], "repetition_penalty": 1.5}),
+    ("frequency: the row alone", SIX, HISTORY | {"frequency_penalty": 0.3}),
+    ("frequency: the product is rounded", [0.1] * 2, {"row": [1] * 7, "frequency_penalty": 0.1}),
+    ("presence", SIX, HISTORY | {"presence_penalty": -0.7}),
+    (
+        "frequency before presence",
+        [1.0] * 2,
+        {"row": [1] * 3, "frequency_penalty": 0.1, "presence_penalty": 0.3},
+    ),
+    ("bias before repetition", SIX, HISTORY | {"logit_bias": {4: 0.5}, "repetition_penalty": 1.9}),
+    ("bad words of one token", SIX, HISTORY | {"bad_words": [[2], [5]]}),
+    ("bad words that begin in the prompt", SIX, HISTORY | {"bad_words": [[4, 1, 3, 1, 0], [1, 2]]}),
+    ("bad words that have not begun", SIX, HISTORY | {"bad_words": [[3, 2], [1, 3, 4]]}),
+    ("bad words longer than the history", SIX, {"prompt": [1], "bad_words": [[1, 1, 2]]}),
+    ("a bad word that ends the prompt", SIX, {"prompt": [2, 1], "bad_words": [[2, 1, 0]]}),
+    ("a row that is too short", SIX, HISTORY | {"min_tokens": 4, "ends": [0, 5]}),
+    ("a row that is long enough", SIX, HISTORY | {"min_tokens": 3, "ends": [0, 5]}),
+    ("a ban leaves NaN as it is", [NAN, 0.0], {"bad_words": [[0]]}),
+    ("a ban makes NaN of infinity", [INF, 0.0], {"bad_words": [[0]]}),
+    (
+        "all",
+        SIX,
+        {
+            **HISTORY,
+            "logit_bias": {1: 0.3, 2: -0.2},
+            "repetition_penalty": 1.1,
+            "frequency_penalty": 0.2,
+            "presence_penalty": 0.4,
+            "bad_words": [[3, 1, 0]],
+            "min_tokens": 9,
+            "ends": [5],
+        },
+    ),
 ]
 
 FILTERS: list[dict[str, Any]] = [

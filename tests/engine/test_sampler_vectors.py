@@ -13,6 +13,7 @@ import torch
 from engine import SamplingParams
 from engine.sampler import UniformStream, sample
 from tests.engine import reference_sampler
+from tests.engine.controls import controlled_logits
 from tests.engine.make_sampler_vectors import PATH, text
 
 VECTORS = json.loads(PATH.read_text(encoding="ascii"))
@@ -92,3 +93,14 @@ def test_the_engine_draws_all_tokens_in_one_batch(device: str) -> None:
     numbers = [float.fromhex(draw["uniform"]) for draw in DRAWS]
     tokens = sample(torch.tensor(padded, device=device), params, numbers).tokens
     assert tokens == [draw["token"] for draw in DRAWS]
+
+
+@pytest.mark.parametrize("case", VECTORS["controls"], ids=lambda case: case["name"])
+def test_the_engine_controls_logits_as_the_vectors_say(case: dict[str, Any]) -> None:
+    names = ("bad_words", "min_tokens", "repetition_penalty", "frequency_penalty")
+    params = {name: case[name] for name in (*names, "presence_penalty") if name in case}
+    params["logit_bias"] = {int(token): its for token, its in case.get("logit_bias", {}).items()}
+    params["stop_token_ids"] = case.get("ends", [])
+    found = controlled_logits(logits_of(case), case["prompt"], case["row"], **params)
+    expected = [float(logit) for logit in case["controlled"]]
+    assert found.tolist() == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
