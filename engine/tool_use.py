@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from engine.calculator import calculate
 from vocab.special import ASSISTANT_END, OUTPUT_END, OUTPUT_START, PYTHON_END, PYTHON_START
-from vocab.tokenizer import Tokenizer
+from vocab.tokenizer import ChatTokenizer, Tokenizer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,9 +68,11 @@ class ToolCall:
 
 
 def terminal_tokens(tokenizer: Tokenizer | None) -> frozenset[int]:
-    """The tokens that end a row when sampled: `<|assistant_end|>` and `<|bos|>`."""
+    """The tokens that end a row when sampled: nanochat's are `<|assistant_end|>` and `<|bos|>`."""
     if tokenizer is None:
         return frozenset()
+    if isinstance(tokenizer, ChatTokenizer):
+        return tokenizer.get_end_token_ids()
     ids = {special_token(tokenizer, ASSISTANT_END), tokenizer.get_bos_token_id()}
     return frozenset(token for token in ids if token is not None)
 

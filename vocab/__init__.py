@@ -4,6 +4,7 @@ from vocab.bpe import BPETokenizer
 from vocab.byte import ByteTokenizer
 from vocab.errors import ConversationError, TokenizerError
 from vocab.fingerprint import tokenizer_fingerprint
+from vocab.hf import HFTokenizer
 from vocab.load import find_tokenizer, load_tokenizer
 from vocab.special import SPECIAL_TOKENS
 from vocab.tokenizer import Tokenizer
@@ -13,6 +14,7 @@ __all__ = [
     "BPETokenizer",
     "ByteTokenizer",
     "ConversationError",
+    "HFTokenizer",
     "Tokenizer",
     "TokenizerError",
     "find_tokenizer",

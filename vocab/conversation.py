@@ -16,7 +16,7 @@ from vocab.special import (
     USER_END,
     USER_START,
 )
-from vocab.tokenizer import Tokenizer
+from vocab.tokenizer import ChatTokenizer, Tokenizer
 
 _SYSTEM, _USER, _ASSISTANT = "system", "user", "assistant"
 _TEXT = "text"
@@ -36,10 +36,18 @@ def render_question(question: str, tokenizer: Tokenizer) -> list[int]:
     return render_messages([{"role": _USER, "content": question}], tokenizer)
 
 
+def render_text(text: str, tokenizer: Tokenizer) -> list[int]:
+    """The tokens of text as it is, at the beginning of a sequence."""
+    bos = tokenizer.get_bos_token_id()
+    return [*([] if bos is None else [bos]), *tokenizer.encode(text)]
+
+
 def render_messages(messages: Sequence[object], tokenizer: Tokenizer) -> list[int]:
     """The tokens of a conversation that waits for the assistant's next message.
 
-    A message is a mapping with `role` and `content`; other keys are ignored. The user and the
+    A tokenizer that knows its model's chat format renders it. For others it is nanochat's.
+
+    There a message is a mapping with `role` and `content`; other keys are ignored. The user and the
     assistant take turns, the user first and last. A system message may stand before the first; it
     becomes the head of the user's text, with an empty line between. The content is a string. The
     assistant's may also be a list of parts, `{"type": ..., "text": ...}`, of the types text, python
@@ -49,8 +57,10 @@ def render_messages(messages: Sequence[object], tokenizer: Tokenizer) -> list[in
     assistant; here it is refused. Raises ConversationError, which names the message by its index
     from 0, and KeyError where the tokenizer lacks the special tokens of a conversation.
     """
+    if isinstance(tokenizer, ChatTokenizer):
+        return tokenizer.render(messages)
     special = tokenizer.encode_special
-    tokens = [tokenizer.get_bos_token_id()]
+    tokens = render_text("", tokenizer)
     for role, parts in _turns(messages):
         start, end = (USER_START, USER_END) if role == _USER else (ASSISTANT_START, ASSISTANT_END)
         tokens.append(special(start))

@@ -8,12 +8,15 @@ class TokenizerError(Exception):
 
 
 class ConversationError(ValueError):
-    """A conversation that can't be rendered: the message at `index`, from 0, does not fit."""
+    """A conversation that can't be rendered: the message at `index`, from 0, does not fit.
 
-    def __init__(self, index: int, reason: str) -> None:
+    None is no message's index: the conversation as a whole does not fit the model.
+    """
+
+    def __init__(self, index: int | None, reason: str) -> None:
         super().__init__(index, reason)
         self.index = index
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"message {self.index}: {self.reason}"
+        return self.reason if self.index is None else f"message {self.index}: {self.reason}"

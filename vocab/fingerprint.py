@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from vocab.special import SPECIAL_TOKENS
-from vocab.tokenizer import Tokenizer
+from vocab.tokenizer import ChatTokenizer, Tokenizer
 
 # Words, numbers, white space, code, scripts that few merges cover, and what is no letter at all.
 _TEXT = (
@@ -26,8 +26,11 @@ def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
 
     Over the size of its vocabulary, the text of each id, the ids of nanochat's special tokens and
     the tokens of a fixed, varied text. So equal fingerprints make it all but sure that prompts
-    become the same tokens, whatever files the two were read from.
+    become the same tokens, whatever files the two were read from. A tokenizer that knows its
+    model's chat format tells all that it does, and that is what counts then.
     """
+    if isinstance(tokenizer, ChatTokenizer):
+        return hashlib.sha256(tokenizer.definition().encode()).hexdigest()
     size = tokenizer.get_vocab_size()
     known = {
         "size": size,

@@ -10,6 +10,7 @@ from pathlib import Path
 from vocab.bpe import BPETokenizer
 from vocab.byte import ByteTokenizer
 from vocab.errors import TokenizerError
+from vocab.hf import find_hf_tokenizer, is_hf_folder
 from vocab.pickled import read_encoding
 from vocab.tokenizer import Tokenizer
 
@@ -52,7 +53,10 @@ def load_tokenizer(path_or_name: str) -> Tokenizer:
         raise TokenizerError(f"{path}: no such file or folder, and {names}")
     if not path.is_dir():
         return BPETokenizer(read_encoding(path))
-    tokenizer = find_tokenizer(path, _name_in_meta(path))
+    if is_hf_folder(path):
+        tokenizer: Tokenizer | None = find_hf_tokenizer(path)
+    else:
+        tokenizer = find_tokenizer(path, _name_in_meta(path))
     if tokenizer is None:
         raise TokenizerError(f"{path}: holds no tokenizer")
     return tokenizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 
@@ -10,7 +10,8 @@ class Tokenizer(Protocol):
     def get_vocab_size(self) -> int:
         """One more than the highest token id."""
 
-    def get_bos_token_id(self) -> int: ...
+    def get_bos_token_id(self) -> int | None:
+        """The token that begins a sequence; None where sequences begin without one."""
 
     def encode_special(self, name: str, /) -> int:
         """The id of a special token such as `<|assistant_end|>`. Raises KeyError for others."""
@@ -36,3 +37,24 @@ class WritesJson(Protocol):
 
     def to_json(self) -> str:
         """The library's own form of it."""
+
+
+@runtime_checkable
+class ChatTokenizer(Tokenizer, Protocol):
+    """A tokenizer that knows its model's chat format; one that does not has nanochat's."""
+
+    def get_end_token_ids(self) -> frozenset[int]:
+        """The tokens that end a row when sampled."""
+
+    def render(self, messages: Sequence[object], /) -> list[int]:
+        """The tokens of a conversation that waits for the assistant's next message.
+
+        Raises ConversationError.
+        """
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The special tokens' names and ids."""
+
+    def definition(self) -> str:
+        """All that makes tokens of prompts: equal texts, equal tokens."""

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from jobs import GenerateJob, InvalidJobError
 from jobs.names import check_job_id
-from vocab import load_tokenizer
-from vocab.conversation import render_question
+from vocab import ConversationError, load_tokenizer
+from vocab.conversation import render_question, render_text
 
 
 class JobLines:
@@ -56,8 +56,11 @@ class JobLines:
         if self._tokenizer is None:
             raise InvalidJobError("text", "text without a tokenizer", "used with --model")
         if self._is_raw:
-            return [self._tokenizer.get_bos_token_id(), *self._tokenizer.encode(text)]
-        return render_question(text, self._tokenizer)
+            return render_text(text, self._tokenizer)
+        try:
+            return render_question(text, self._tokenizer)
+        except ConversationError as error:
+            raise InvalidJobError("text", "text as a chat", f"given --raw: {error}") from error
 
 
 def parse_tokens(text: str, field: str) -> list[int]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from jobs.dataset.errors import LineError
 from jobs.errors import brief
 from vocab import ConversationError, Tokenizer, TokenizerError
-from vocab.conversation import render_messages, render_question
+from vocab.conversation import render_messages, render_question, render_text
+from vocab.tokenizer import ChatTokenizer
 
 
 class Prompter:
@@ -22,7 +23,12 @@ class Prompter:
         self._is_chat = is_chat
 
     def without_text(self) -> Prompter:
-        """One that checks prompts all the same, and encodes no text: many times as fast."""
+        """One that checks prompts all the same, and encodes no text: many times as fast.
+
+        Only a chat template knows what it refuses, so a tokenizer that has one stays.
+        """
+        if isinstance(self._tokenizer, ChatTokenizer):
+            return self
         return Prompter(self._tokenizer and _NoTokens(), is_chat=self._is_chat)
 
     def tokens(self, prompt: object, name: str) -> Sequence[object]:
@@ -52,7 +58,7 @@ class Prompter:
             return render_messages(prompt, tokenizer)
         if self._is_chat:
             return render_question(prompt, tokenizer)
-        return [tokenizer.get_bos_token_id(), *tokenizer.encode(prompt)]
+        return render_text(prompt, tokenizer)
 
 
 class _NoTokens:
