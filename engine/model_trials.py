@@ -22,8 +22,10 @@ from engine.trial import Trial
 # Every number of rows up to 64, where libraries change their ways most; then fewer and fewer.
 _LARGE = (65, 77, 101, 127, 128, 129, 144, 160, 192, 203, 256, 300, 333, 512, 1000)
 _PRODUCT_SIZES = (*range(1, 65), *_LARGE)
-_FORWARD_SIZES = (1, 3, 4, 8, 12, 16, 24, 32, 48, 64, 96)
+_FORWARD_SIZES = (1, 3, 4, 8, 12, 16, 24, 32, 48, 64, 96, 257, 700, 1025)
 _FORWARD_ROWS = 128
+_SHARED_OUT = 2**17
+"""Numbers that torch shares out among some threads, at bounds that the number of rows decides."""
 _MOST_ROWS = 4096
 _MOST_NUMBERS = 2**23
 """In a product's result, unless running rows alone make more."""
@@ -58,7 +60,9 @@ def forward_trial(model: PackedModel, tile: int) -> Trial:
     shape = model.shape
     device = device_of(model)
     generator = torch.Generator().manual_seed(1)
-    num_tokens = round_up(_FORWARD_ROWS, _common(tile))
+    width = shape.num_heads * shape.head_dim
+    num_tokens = min(max(_FORWARD_ROWS, _SHARED_OUT // width), _MOST_ROWS)
+    num_tokens = round_up(num_tokens, _common(tile))
     tokens_T = torch.randint(shape.vocab_size or 1, (num_tokens,), generator=generator)
     positions_T = torch.randint(shape.max_seq_len, (num_tokens,), generator=generator)
     previous = [tokens_T.flip(0)] if shape.reads_previous else []

@@ -126,5 +126,13 @@ def _policy(model: Any, row_tile: int) -> Policy:
 def _has_only_native_products(model: Any) -> bool:
     if not isinstance(model, nn.Module):
         return False
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    return all(isinstance(its, Linear) and kernels_for(its.weight) is not None for its in layers)
+    return all(
+        isinstance(layer, Linear) and kernels_for(layer.weight) is not None
+        for layer in model.modules()
+        if not isinstance(layer, nn.Embedding) and _has_matrix(layer)
+    )
+
+
+def _has_matrix(layer: nn.Module) -> bool:
+    """Of its own: something to multiply by, in whatever way it does so."""
+    return any(its.dim() > 1 for its in layer.parameters(recurse=False))

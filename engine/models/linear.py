@@ -1,4 +1,4 @@
-"""A linear layer without bias, whose product is invariant by construction where kernels serve."""
+"""A linear layer whose product is invariant by construction where kernels serve."""
 
 from __future__ import annotations
 
@@ -17,29 +17,41 @@ class Linear(nn.Linear):
     changed in place. A change through `.data` goes unseen.
     """
 
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features, bias=False)
+    def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
+        super().__init__(in_features, out_features, bias)
         self._packed: Tensor | None = None
         self._packed_of: tuple[Tensor, int] | None = None
         """The weights that the copy is of: held, so that their address can't be given to others."""
 
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None) -> Linear:
+        """A layer of given nn.Parameters, which others may hold too."""
+        out_features, in_features = weight.shape
+        with torch.device("meta"):  # no time or memory for values that are replaced at once
+            layer = cls(in_features, out_features, bias is not None)
+        for name, parameter in (("weight", weight), ("bias", bias)):
+            assert isinstance(parameter, nn.Parameter | None)
+            layer.register_parameter(name, parameter)
+        return layer
+
     def forward(self, x: Tensor) -> Tensor:
-        """`[rows, in]` to `[rows, out]`."""
+        """`[..., in]` to `[..., out]`."""
         kernels = kernels_for(x)
         if kernels is None or kernels_for(self.weight) is None:
-            return F.linear(x, self.weight)
-        assert x.shape[1:] == (self.in_features,), f"{x.shape} for {self.in_features} features"
+            return F.linear(x, self.weight, self.bias)
+        assert x.size(-1) == self.in_features, f"{x.shape} for {self.in_features} features"
         panels, x = self._panels(kernels.panel), x.contiguous()
-        out = x.new_empty(x.size(0), self.out_features)
+        out = x.new_empty(*x.shape[:-1], self.out_features)
         kernels.product(
             x.data_ptr(),
             panels.data_ptr(),
             out.data_ptr(),
-            *x.shape,
+            x.numel() // self.in_features,
+            self.in_features,
             self.out_features,
             torch.get_num_threads(),
         )
-        return out
+        return out if self.bias is None else out.add_(self.bias)
 
     def _panels(self, size: int) -> Tensor:
         """The weights as `[panels, in, outputs of a panel]`, with zeros after the last output."""
