@@ -41,7 +41,8 @@ class Engine:
 
     `model` has a packed forward (`engine.models.packed.PackedModel`) or nanochat's own interface
     (`forward(ids, kv_cache)`, `config`, `get_device()`). `tokenizer` is needed for tool use and for
-    the tokens that end a row; without one, rows run to `max_tokens`. Not thread-safe.
+    the tokens that end a row, where the model does not name them; without either, rows run to
+    `max_tokens`. Not thread-safe.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Engine:
         self.tokenizer = tokenizer
         self.config = config or EngineConfig()
         self.stats = EngineStats()
-        self._terminal = terminal_tokens(tokenizer)
+        self._terminal = getattr(model, "end_tokens", None) or terminal_tokens(tokenizer)
         self._states: dict[str, RequestState] = {}
         self._streaming: set[str] = set()
         self._unread: list[RequestResult] = []

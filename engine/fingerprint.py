@@ -17,14 +17,22 @@ _AT_ONCE = 2**24
 """Numbers that are copied off a device at a time."""
 
 
-def fingerprint(model: nn.Module) -> str:
+def fingerprint(model: Any) -> str:
     """SHA-256, in hexadecimal, over a model's class, configuration, parameters and buffers.
 
-    They count as loaded, in the dtype in which they run: by their names, in alphabetical order,
-    with dtype, shape and bytes. It costs about a second per gigabyte.
+    Where it has generation defaults and end tokens of its own, over these too. All count as loaded,
+    in the dtype in which they run: by their names, in alphabetical order, with dtype, shape and
+    bytes. It costs about a second per gigabyte.
     """
     sha256 = hashlib.sha256()
-    header = {"class": type(model).__name__, "config": _fields(getattr(model, "config", None))}
+    header: dict[str, Any] = {
+        "class": type(model).__name__,
+        "config": _fields(getattr(model, "config", None)),
+    }
+    if (defaults := getattr(model, "generation_defaults", None)) is not None:
+        header["defaults"] = _fields(defaults)
+    if (ends := getattr(model, "end_tokens", None)) is not None:
+        header["end_tokens"] = sorted(ends)
     sha256.update(json.dumps(header, sort_keys=True, default=_shown).encode())
     for name, tensor in sorted(_named_tensors(model), key=itemgetter(0)):
         sha256.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())

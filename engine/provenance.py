@@ -47,7 +47,7 @@ class Provenance:
     sampler: int
     """Version of the sampler's specification."""
     versions: Mapping[str, str]
-    """Of rowmill, torch, numpy and, where it ran, cuda."""
+    """Of rowmill, torch, numpy and, where they ran, cuda and transformers."""
 
     @classmethod
     def of(cls, model: Any, verdict: Verdict) -> Provenance:
@@ -64,7 +64,7 @@ class Provenance:
             kernels="torch" if kernels is None else f"native-{kernels.build}"[:_MOST_LETTERS],
             policy=verdict.policy.name,
             sampler=SAMPLER_VERSION,
-            versions=_versions(device),
+            versions=_versions(device) | getattr(model, "versions", {}),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,15 +11,22 @@ import torch
 from torch import Tensor
 
 from engine.errors import ModelError
+from engine.models import hf
 from engine.models.checkpoint import find_checkpoint, read_weights
+from engine.models.hf import TransformersModel
+from engine.models.hf.progress import Progress
 from engine.models.nanochat import GPT, GPT2026, GPTConfig, model_of, read_config
 from vocab.conversation import render_question
 from vocab.errors import TokenizerError
+from vocab.hf import find_hf_tokenizer
 from vocab.load import find_tokenizer
 from vocab.tokenizer import Tokenizer
 
 DEMO = "demo"
 """The name of the shipped model wherever a model is named."""
+
+AUTO = "auto"
+"""The dtype of the checkpoint itself, wherever a dtype is named."""
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -27,22 +36,34 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
     tokenizer: Tokenizer | None = None,
-) -> tuple[GPT | GPT2026, Tokenizer | None]:
-    """Load the newest checkpoint of a nanochat folder, or the shipped model for `"demo"`.
+    progress: Progress | None = None,
+) -> tuple[GPT | GPT2026 | TransformersModel, Tokenizer | None]:
+    """Load a Hugging Face folder, the newest checkpoint of a nanochat folder, or `"demo"`.
 
-    `dtype` is that of the weights; None takes float32 on a CPU and bfloat16 elsewhere. The
-    tokenizer is the given one, else the one in the folder, else None: the model then runs on token
-    IDs. Raises ModelError, which says what is missing, broken or of another architecture.
+    `"demo"` is the shipped model; a folder is Hugging Face's where it has a config.json. `dtype` is
+    that of the weights: None takes float32 on a CPU and bfloat16 elsewhere, and `"auto"` that of
+    the checkpoint. The tokenizer is the given one, else the one in the folder, else None: the model
+    then runs on token IDs. `progress` is told how much of a Hugging Face model is read. Raises
+    ModelError, which says what is missing, broken or of an architecture that is not run.
     """
-    checkpoint = find_checkpoint(model_folder(path))
+    folder = model_folder(path)
     device = _checked_device(device)
-    model = _build(read_config(checkpoint.model_config), checkpoint.weights_path)
-    model.to(device=device, dtype=_checked_dtype(dtype, device))
+    wanted = None if dtype == AUTO else _checked_dtype(dtype, device)
+    if hf.is_checkpoint(folder):
+        model: GPT | GPT2026 | TransformersModel = hf.load_checkpoint(
+            folder, device, wanted, progress
+        )
+        find: Callable[[], Tokenizer | None] = partial(find_hf_tokenizer, folder)
+    else:
+        checkpoint = find_checkpoint(folder)
+        model = _build(read_config(checkpoint.model_config), checkpoint.weights_path)
+        model.to(device=device, dtype=wanted)
+        find = partial(find_tokenizer, folder, checkpoint.tokenizer_name)
     if tokenizer is None:
         try:
-            tokenizer = find_tokenizer(checkpoint.folder, checkpoint.tokenizer_name)
+            tokenizer = find()
         except TokenizerError as error:
-            raise ModelError(f"the tokenizer of {checkpoint.folder}: {error}") from error
+            raise ModelError(f"the tokenizer of {folder}: {error}") from error
     return model, tokenizer
 
 
@@ -109,5 +130,5 @@ def _checked_dtype(dtype: torch.dtype | str | None, device: torch.device) -> tor
     resolved = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if resolved not in _DTYPES:
         names = ", ".join(str(known).removeprefix("torch.") for known in _DTYPES)
-        raise ModelError(f"dtype: must be one of {names}, not {dtype!r}")
+        raise ModelError(f"dtype: must be {AUTO} or one of {names}, not {dtype!r}")
     return resolved
