@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from engine import Engine, EngineStats, Provenance
 from engine.models import load_model
@@ -15,7 +16,12 @@ from worker.permissions import check_permissions
 log = logging.getLogger("rowmill.worker")
 
 
-def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
+def run_worker(
+    config: WorkerConfig,
+    *,
+    burst: bool = False,
+    on_loading: Callable[[float], None] | None = None,
+) -> bool:
     """Load the model and work until a signal, or with `burst` until the queue is empty.
 
     Returns False where the engine failed and the worker had to stop. Raises ModelError, or
@@ -26,7 +32,7 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
     with server_errors(address):
         connection.ping()
         check_permissions(connection, config.queues)
-    engine = load_engine(config)
+    engine = load_engine(config, on_loading)
     with server_errors(address):
         worker = BatchWorker(engine, connection, config)
         log.info(
@@ -45,8 +51,11 @@ def run_worker(config: WorkerConfig, *, burst: bool = False) -> bool:
             connection.close()
 
 
-def load_engine(config: WorkerConfig) -> Engine:
-    """The engine of a worker, with its model. Raises ModelError."""
+def load_engine(config: WorkerConfig, on_loading: Callable[[float], None] | None = None) -> Engine:
+    """The engine of a worker, with its model. Raises ModelError.
+
+    `on_loading` is told how much of a large model is read, from 0 to 1.
+    """
     import torch  # only now: engine, imported first, prepares torch's environment
 
     if config.num_threads is not None:
@@ -54,9 +63,10 @@ def load_engine(config: WorkerConfig) -> Engine:
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, tokenizer = load_model(config.model, device, config.dtype)
+    model, tokenizer = load_model(config.model, device, config.dtype, progress=on_loading)
     if tokenizer is None:
-        log.warning("%s has no tokenizer: rows run to max_tokens, tool use is off", config.model)
+        ends = "where the model has it" if getattr(model, "end_tokens", ()) else "at max_tokens"
+        log.warning("%s has no tokenizer: rows end %s, tool use is off", config.model, ends)
     engine = Engine(model, tokenizer, config.engine)
     _report_probe(engine.provenance)
     if device == "cpu" and engine.provenance.dtype == "float32" and are_missing():

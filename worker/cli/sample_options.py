@@ -127,7 +127,7 @@ Device = Annotated[
 Dtype = Annotated[
     str | None,
     typer.Option(
-        help="Of their weights.",
+        help="Of their weights; auto: the checkpoint's.",
         show_default="float32 on a CPU, else bfloat16",
         rich_help_panel=_WORKERS,
     ),

@@ -13,6 +13,7 @@ from worker.cli.options import Data, Redis, Threads, given_url
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
+    err,
     leave_on_sigterm,
     log_to_stderr,
     out,
@@ -23,7 +24,9 @@ from worker.local_workers import parent_watch
 
 
 def worker(
-    model: Annotated[str, typer.Option(help="Checkpoint folder, or demo.")] = "demo",
+    model: Annotated[
+        str, typer.Option(help="Checkpoint folder, nanochat's or Hugging Face's, or demo.")
+    ] = "demo",
     redis: Redis = None,
     data: Data = None,
     queue: Annotated[
@@ -39,7 +42,10 @@ def worker(
     ] = "auto",
     dtype: Annotated[
         str | None,
-        typer.Option(help="Of the weights.", show_default="float32 on a CPU, else bfloat16"),
+        typer.Option(
+            help="Of the weights; auto: the checkpoint's.",
+            show_default="float32 on a CPU, else bfloat16",
+        ),
     ] = None,
     threads: Threads = None,
     kv_budget_tokens: Annotated[
@@ -80,6 +86,7 @@ def worker(
     """
     with reported_errors(), contextlib.ExitStack() as stack:
         from engine import EngineConfig, EngineError
+        from worker.cli.loading_bar import LoadingBar
         from worker.config import WorkerConfig
         from worker.run_worker import run_worker
 
@@ -111,8 +118,10 @@ def worker(
                 max_new_tokens=max_new_tokens,
             ),
         )
+        bar = LoadingBar(err)
+        stack.callback(bar.stop)
         try:
-            is_well = run_worker(config, burst=burst)
+            is_well = run_worker(config, burst=burst, on_loading=bar)
         except EngineError as error:
             raise BadInputError(str(error)) from error
         if not is_well:
