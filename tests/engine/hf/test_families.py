@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
-import torch
 
-from engine import Engine, EngineConfig, Request, RequestResult, SamplingParams
+from engine import Engine, EngineConfig
 from engine.models import load_model
 from tests.engine.hf.conftest import Checkpoint
-from tests.engine.hf.families import FAMILIES, VOCAB_SIZE, reference
-
-LENGTHS = (5, 17, 1, 9, 30)
-
-
-def prompts() -> list[list[int]]:
-    generator = torch.Generator().manual_seed(3)
-    return [torch.randint(3, VOCAB_SIZE, (n,), generator=generator).tolist() for n in LENGTHS]
-
-
-def run(engine: Engine, requests: list[Request]) -> dict[str, RequestResult]:
-    """The results of requests that arrive one step after the other."""
-    results = []
-    for request in requests:
-        engine.submit(request)
-        results += engine.step()
-    while engine.has_work:
-        results += engine.step()
-    return {result.request_id: result for result in results}
-
-
-def request(number: int, prompt: list[int], num_samples: int = 1, **fields: Any) -> Request:
-    params = SamplingParams(max_tokens=8 + number, **fields)
-    return Request(id=str(number), prompt_tokens=prompt, num_samples=num_samples, params=params)
+from tests.engine.hf.families import FAMILIES, write_checkpoint
+from tests.engine.hf.runs import generated, prompts, request, run
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -42,25 +19,10 @@ def test_greedy_rows_are_those_of_transformers_token_for_token(
 ) -> None:
     model, _ = load_model(checkpoint(family))
     engine = Engine(model, None, EngineConfig(max_rows=3))  # so few that rows wait
-    results = run(
-        engine,
-        [
-            request(n, its, num_samples=1 + n % 2, temperature=0.0)
-            for n, its in enumerate(prompts())
-        ],
-    )
-
-    theirs = reference(checkpoint(family))
-    for number, prompt in enumerate(prompts()):
-        with torch.inference_mode():
-            whole = theirs.generate(
-                torch.tensor([prompt]),
-                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-                max_new_tokens=8 + number,
-                do_sample=False,
-            )
-        expected = whole[0, len(prompt) :].tolist()
-        assert [row.tokens for row in results[str(number)].rows] == [expected] * (1 + number % 2)
+    asked = [request(n, its, 1 + n % 2, temperature=0.0) for n, its in enumerate(prompts())]
+    results = run(engine, asked)
+    for its, expected in zip(asked, generated(checkpoint(family), asked), strict=True):
+        assert [row.tokens for row in results[its.id].rows] == [expected] * its.num_samples
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -74,6 +36,38 @@ def test_a_row_is_the_same_alone_and_in_company(checkpoint: Checkpoint, family: 
     alone = Engine(model, None, EngineConfig(max_rows=1))
     for its in asked:
         assert run(alone, [its])[its.id].rows == together[its.id].rows
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "mistral"])
+def test_prompts_in_many_chunks_that_begin_alike_are_no_other(family: str, tmp_path: Path) -> None:
+    """Longer than a chunk of prefill, and with keys and values that later requests find kept."""
+    fields = FAMILIES[family] | {"max_position_embeddings": 1024}
+    if "sliding_window" in fields:
+        fields |= {"sliding_window": 70}
+    folder = write_checkpoint(family, fields, tmp_path)
+    (long,) = prompts((700,))
+    asked = [request(n, [*long[: 700 - n], 5 + n], temperature=0.0) for n in range(3)]
+    model, _ = load_model(folder)
+    results = run(Engine(model, None), asked)
+    expected = generated(folder, asked)
+    assert [results[its.id].rows[0].tokens for its in asked] == expected
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_gives_rows_and_says_whether_they_can_be_repeated(
+    checkpoint: Checkpoint, dtype: str
+) -> None:
+    for family in ("llama", "gemma2", "gpt2", "mixtral"):
+        model, _ = load_model(checkpoint(family), dtype=dtype)
+        engine = Engine(model, None, EngineConfig(max_rows=4))
+        asked = [request(n, its, num_samples=2, seed=n) for n, its in enumerate(prompts())]
+        results = run(engine, asked)
+        assert {row.finish_reason for its in results.values() for row in its.rows} <= {
+            "length",
+            "stop",
+        }
+        assert {its.reproducible for its in results.values()} == {engine.is_invariant}
+        assert engine.provenance.dtype == dtype
 
 
 def test_the_families_without_experts_need_no_measures(checkpoint: Checkpoint) -> None:
