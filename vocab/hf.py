@@ -57,10 +57,14 @@ class HFTokenizer:
         """The special tokens' names and ids."""
         return self._special_ids
 
+    def to_json(self) -> str:
+        """The library's own form of it."""
+        return str(self._library.to_str())
+
     def definition(self) -> str:
         """All that makes tokens of prompts, as one text."""
         template = None if self._template is None else self._template.source
-        return json.dumps([self._library.to_str(), self._bos, self._names, template])
+        return json.dumps([self.to_json(), self._bos, self._names, template])
 
     def get_vocab_size(self) -> int:
         """One more than the highest token id."""
