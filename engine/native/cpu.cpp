@@ -16,6 +16,10 @@
 #define COMPILER "GCC " __VERSION__
 #endif
 
+// To be raised, here and in library.py, with every change of what a kernel takes: kernels that were
+// built from older sources would read other memory than they are given.
+extern "C" int32_t rowmill_interface() { return 1; }
+
 // What may change a last bit: the instructions, and the compiler that chose them.
 extern "C" const char* rowmill_build() { return LEVEL " " COMPILER; }
 

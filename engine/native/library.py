@@ -18,6 +18,8 @@ HOW_TO_BUILD = (
     "the CPU kernels were not built: install Rowmill again where there is GCC 12 or newer, or Clang"
 )
 
+_INTERFACE = 1
+"""As cpu.cpp tells it."""
 _P, _N, _T = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32  # address, count, threads
 
 # As declared in the C++ files.
@@ -46,6 +48,8 @@ class Library:
     def __init__(self, path: str) -> None:
         # After torch, whose OpenMP it then shares: one pool of threads, and no two that compete.
         loaded = ctypes.CDLL(path)
+        if not hasattr(loaded, "rowmill_interface") or loaded.rowmill_interface() != _INTERFACE:
+            raise OSError(f"{path} was built from other sources; install Rowmill again")
         for name, arguments in _FUNCTIONS.items():
             function = loaded[f"rowmill_{name}"]
             function.argtypes, function.restype = arguments, None

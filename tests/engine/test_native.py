@@ -16,6 +16,8 @@ from torch import Tensor
 
 from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
+from engine.native import library as library_module
+from engine.native.library import Library
 from engine.native_attention import NativeAttention
 from engine.runner import Chunk
 from engine.state import RequestState, RowState
@@ -291,3 +293,13 @@ def test_where_there_is_no_memory_the_kernels_raise(num_threads: int) -> None:
         kernels().keep_top_k(0, 0, 0, 0, TOO_MANY, num_threads)
     with pytest.raises(MemoryError, match="rowmill_keep_top_p"):
         kernels().keep_top_p(0, 0, 0, TOO_MANY, num_threads)
+
+
+def test_kernels_of_other_sources_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an update of the sources alone."""
+    path = library_module._best_build()
+    assert path is not None
+    Library(path)
+    monkeypatch.setattr(library_module, "_INTERFACE", -1)
+    with pytest.raises(OSError, match="built from other sources"):
+        Library(path)
