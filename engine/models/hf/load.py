@@ -110,12 +110,14 @@ def _checked(model: Any, device: torch.device, folder: Path) -> tuple[Transforme
     except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"can't be run packed: {_first_line(error)}") from error
     vocab_size = min(reference.logits_TV.size(-1), model.get_input_embeddings().num_embeddings)
+    defaults, ends = read_defaults(folder, config)
     packed = TransformersModel(
         model,
         _shape(calls, vocab_size, longest),
         calls[0].value_dim,
         calls[0].dtype,
-        *read_defaults(folder, config),
+        defaults,
+        frozenset(token for token in ends if 0 <= token < vocab_size),
     )
     return packed, off_by
 

@@ -99,6 +99,12 @@ def test_rows_end_at_any_of_the_end_tokens(folder: Path) -> None:
     assert ended.tokens == tokens[: tokens.index(second) + 1]
 
 
+def test_an_end_token_that_the_model_lacks_ends_nothing(folder: Path) -> None:
+    model = load(folder, eos_token_id=[7, 97, 50_256, -1])
+    assert model.end_tokens == {7}
+    assert len(row(model, min_tokens=4).tokens) >= 4
+
+
 def test_without_a_generation_config_the_configs_end_token_counts(folder: Path) -> None:
     (folder / "generation_config.json").unlink()
     assert load_model(folder)[0].end_tokens == {2}
