@@ -17,6 +17,8 @@ from engine.request import Request
 from engine.sampling_params import SamplingParams
 from vocab.tokenizer import Tokenizer
 
+_HIDDEN_SIZE = "needs a model that tells the size of its vocabulary"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
@@ -89,12 +91,14 @@ class ControlsCompiler:
         if acting is None:
             return None
         if self._vocab_size is None:
-            raise RequestError(acting, "needs a model that tells the size of its vocabulary")
+            raise RequestError(acting, _HIDDEN_SIZE)
         return compiled
 
 
 def _check_vocabulary(params: SamplingParams, vocab_size: int | None) -> None:
     if vocab_size is None:
+        if params.top_logprobs:
+            raise RequestError("top_logprobs", _HIDDEN_SIZE)
         return
     words = (word for word in params.bad_words if not isinstance(word, str))
     named: dict[str, Iterable[int]] = {

@@ -279,9 +279,10 @@ def test_what_a_model_cannot_do_is_refused_before_any_row_runs(
         ("presence_penalty", {"presence_penalty": 1}),
         ("bad_words", {"bad_words": [[0]]}),
         ("min_tokens", {"min_tokens": 1, "stop_token_ids": [0]}),
+        ("top_logprobs", {"logprobs": True, "top_logprobs": 1}),
     ],
 )
-def test_a_model_that_hides_the_size_of_its_vocabulary_takes_no_controls_of_logits(
+def test_a_model_that_hides_the_size_of_its_vocabulary_takes_nothing_that_depends_on_it(
     field: str, params: dict[str, Any]
 ) -> None:
     with pytest.raises(RequestError, match="tells the size") as caught:
