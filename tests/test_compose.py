@@ -163,7 +163,7 @@ def test_the_image_has_the_kernels_and_no_compiler() -> None:
 def test_a_change_of_the_code_installs_no_dependency_again() -> None:
     """What they are installed from comes first, and nothing else before them."""
     _, image = stages()
-    (dependencies,) = (n for n, line in enumerate(image) if "'.[worker]'" in line)
+    (dependencies,) = (n for n, line in enumerate(image) if "'.[worker,hf,structured]'" in line)
     before = [line for line in image[:dependencies] if line.startswith("COPY") or "from=" in line]
     assert before == ["COPY pyproject.toml constraints.txt ./"]
 
