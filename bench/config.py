@@ -34,6 +34,8 @@ class BenchConfig:
     """Whether the cost of reproducibility is measured too."""
     has_controls: bool = True
     """Whether the time per step is measured with sampling controls too."""
+    has_prefixes: bool = True
+    """Whether the prefix cache is measured too."""
     has_memory: bool = True
     """Whether memory is measured too."""
 

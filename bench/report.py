@@ -12,6 +12,7 @@ from bench.growth import Growth
 from bench.machine import Machine
 from bench.memory import MemoryFigures
 from bench.policy_cost import PolicyCost
+from bench.prefixes import PrefixFigure
 from engine import Provenance
 
 
@@ -31,6 +32,8 @@ class BenchReport:
     policy_cost: Mapping[str, PolicyCost] = dataclasses.field(default_factory=dict)
     """Per workload."""
     controls: ControlsFigures | None = None
+    prefixes: Mapping[str, PrefixFigure] = dataclasses.field(default_factory=dict)
+    """Per kind of prompts."""
     memory: MemoryFigures | None = None
 
     def speed(self, workload: str, engine: str) -> float | None:
@@ -67,5 +70,6 @@ class BenchReport:
                 workload: cost.to_json() for workload, cost in self.policy_cost.items()
             },
             "controls": None if self.controls is None else self.controls.to_json(),
+            "prefixes": {kind: figure.to_json() for kind, figure in self.prefixes.items()},
             "memory": None if self.memory is None else dataclasses.asdict(self.memory),
         }

@@ -17,6 +17,7 @@ from bench.names import TINY
 from bench.peers import new_peer, what_is_missing
 from bench.peers.rowmill import Rowmill
 from bench.policy_cost import measure_policy_cost
+from bench.prefixes import measure_prefixes
 from bench.report import BenchReport
 from bench.turns import Progress, take_turns
 from bench.workload import Workload
@@ -68,6 +69,8 @@ def _with_parts(
         parts["policy_cost"] = lambda: measure_policy_cost(config, progress)
     if config.has_controls:
         parts["controls"] = lambda: measure_controls(model, config, progress)
+    if config.has_prefixes:
+        parts["prefixes"] = lambda: measure_prefixes(model, config, progress)
     if config.has_memory:
         parts["memory"] = lambda: measure_memory(model, config)
     figures, left_out = {}, {}

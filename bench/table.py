@@ -13,6 +13,7 @@ from bench.growth import Growth
 from bench.memory import MemoryFigures
 from bench.names import FLOOR, ROWMILL
 from bench.policy_cost import PolicyCost
+from bench.prefixes import PrefixFigure
 from bench.report import BenchReport
 
 _HEADINGS = {
@@ -42,6 +43,8 @@ def tables(report: BenchReport) -> Iterator[RenderableType]:
         yield from _policy_cost(report.policy_cost)
     if report.controls is not None:
         yield from _controls(report.controls)
+    if report.prefixes:
+        yield from _prefixes(report.prefixes)
     if report.memory is not None:
         yield from _memory(report.memory)
 
@@ -98,6 +101,23 @@ def _controls(figures: ControlsFigures) -> Iterator[RenderableType]:
     table.add_section()
     for pair, ratio in figures.ratios().items():
         table.add_row(pair, f"{ratio:.3f}")
+    yield table
+
+
+def _prefixes(figures: Mapping[str, PrefixFigure]) -> Iterator[RenderableType]:
+    yield "\nRequests of one token each, with the prefix cache and without"
+    headings = ["prompts", "common + own", "computed", "found", "on, ms", "off, ms", "on / off"]
+    table = _table(headings)
+    for kind, figure in figures.items():
+        table.add_row(
+            f"{figure.requests} {kind}",
+            f"{figure.common_tokens} + {figure.own_tokens}",
+            f"{figure.computed_tokens:,}",
+            f"{figure.found_tokens:,}",
+            f"{1e3 * median(figure.on):,.1f}",
+            f"{1e3 * median(figure.off):,.1f}",
+            f"{figure.ratio:.3f}",
+        )
     yield table
 
 

@@ -34,6 +34,7 @@ def test_the_command_writes_the_figures_and_the_picture(tmp_path: Path) -> None:
     assert data["growth"].keys() == {"rows", "requests"}
     assert data["policy_cost"].keys() == {"samples", "singles"}
     assert data["controls"]["ratios"]["different / equal"] > 0
+    assert data["prefixes"].keys() == {"shared", "unique"}
     assert data["workloads"].keys() == {"mixed"}
     for workload, speeds in data["workloads"].items():
         assert tuple(speeds) == PEERS
@@ -56,6 +57,7 @@ def test_a_peer_whose_library_is_missing_is_left_out(monkeypatch: pytest.MonkeyP
         has_growth=False,
         has_policy_cost=False,
         has_controls=False,
+        has_prefixes=False,
         has_memory=False,
     )
     report = run(config, lambda _: None)

@@ -14,6 +14,7 @@ from bench.machine import Machine
 from bench.memory import KVFigure, MemoryFigures
 from bench.plot import draw
 from bench.policy_cost import PolicyCost
+from bench.prefixes import PrefixFigure
 from bench.report import BenchReport
 from bench.table import tables
 from engine import Provenance
@@ -77,6 +78,17 @@ REPORT = BenchReport(
             "top_logprobs": [10.7, 21.4, 10.7],
         },
     ),
+    prefixes={
+        "shared": PrefixFigure(
+            requests=64,
+            common_tokens=512,
+            own_tokens=32,
+            computed_tokens=2_560,
+            found_tokens=32_256,
+            on=[0.25, 0.5, 0.25],
+            off=[4.0, 4.0, 5.0],
+        )
+    },
     left_out={"transformers_generate_batch": "it is on holiday"},
     memory=MemoryFigures(
         kv=[
@@ -144,11 +156,21 @@ def test_the_ratios_of_controls_are_of_neighbouring_turns() -> None:
     assert controls["ratios"]["logprobs / plain"] == pytest.approx(1.05)
 
 
+def test_the_ratio_of_prefixes_is_of_turns_on_the_same_prompts() -> None:
+    shared = REPORT.to_json()["prefixes"]["shared"]
+    assert (shared["on"], shared["off"], shared["ratio"]) == (0.25, 4.0, 0.0625)
+    assert (shared["computed_tokens"], shared["found_tokens"]) == (2_560, 32_256)
+    assert shared["repeats"] == {"on": [0.25, 0.5, 0.25], "off": [4.0, 4.0, 5.0]}
+
+
 def test_what_was_not_measured_is_left_out() -> None:
-    report = dataclasses.replace(REPORT, growth=None, policy_cost={}, controls=None, memory=None)
+    report = dataclasses.replace(
+        REPORT, growth=None, policy_cost={}, controls=None, prefixes={}, memory=None
+    )
     data = report.to_json()
     assert (data["growth"], data["policy_cost"], data["memory"]) == (None, {}, None)
     assert data["controls"] is None and "per step" not in printed(report)
+    assert data["prefixes"] == {} and "prefix cache" not in printed(report)
     assert "relative" not in printed(report)
     assert "on / off" not in printed(report)
 
@@ -171,9 +193,12 @@ def test_the_tables_tell_speeds_ratios_memory_and_what_is_missing(text: str) -> 
         "125.0",
         "1.25",
         "1.070",
+        "512 + 32",
+        "32,256",
+        "0.062",
     ],
 )
-def test_the_tables_tell_policy_growth_and_versions(text: str) -> None:
+def test_the_tables_tell_policy_growth_versions_controls_and_prefixes(text: str) -> None:
     assert text in printed(REPORT)
 
 

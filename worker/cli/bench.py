@@ -46,6 +46,7 @@ def bench(
     controls: Annotated[
         bool, typer.Option(help="Measure steps with sampling controls too.")
     ] = True,
+    prefixes: Annotated[bool, typer.Option(help="Measure the prefix cache too.")] = True,
     memory: Annotated[bool, typer.Option(help="Measure memory too.")] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
@@ -89,6 +90,7 @@ def bench(
                 has_growth=growth,
                 has_policy_cost=policy_cost,
                 has_controls=controls,
+                has_prefixes=prefixes,
                 has_memory=memory,
             )
             leave_on_sigterm()
