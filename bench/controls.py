@@ -1,4 +1,4 @@
-"""What a step of 64 rows takes: plain, all with one setting, each with its own, with logprobs."""
+"""What a step of 64 rows takes: plain, with one setting, each with its own, logprobs, a schema."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -20,7 +21,7 @@ from vocab import ByteTokenizer
 _ROWS, _PROMPT_TOKENS, _STEPS = 64, 64, 48
 _QUICK_ROWS, _QUICK_STEPS = 3, 4
 _PLAIN, _EQUAL, _DIFFERENT = "plain", "equal", "different"
-_LOGPROBS, _TOP_LOGPROBS = "logprobs", "top_logprobs"
+_LOGPROBS, _TOP_LOGPROBS, _STRUCTURED = "logprobs", "top_logprobs", "structured"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,13 @@ class ControlsFigures:
             (_DIFFERENT, _PLAIN),
             (_LOGPROBS, _PLAIN),
             (_TOP_LOGPROBS, _PLAIN),
+            (_STRUCTURED, _PLAIN),
         ]
-        return {f"{kind} / {other}": self.ratio(kind, other) for kind, other in pairs}
+        return {
+            f"{kind} / {other}": self.ratio(kind, other)
+            for kind, other in pairs
+            if kind in self.turns
+        }
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,7 +64,8 @@ class ControlsFigures:
 
 
 class _Bytes(ByteTokenizer):
-    """Of no special tokens, so that it fits the smallest model. Stop strings need one."""
+    """Of no special tokens, so that it fits the smallest model. Stop strings and schemas need one;
+    these also need a token that ends rows."""
 
     def __init__(self) -> None:
         super().__init__(())
@@ -84,16 +91,19 @@ def measure_controls(model: BenchModel, config: BenchConfig, progress: Progress)
 
 
 def _kinds(num_steps: int) -> dict[str, Callable[[int], SamplingParams]]:
-    """Per kind, what its n-th row asks for."""
+    """Per kind, what its n-th row asks for; of schemas only where llguidance is installed."""
     plain = SamplingParams(max_tokens=num_steps, ignore_eos=True)
     likely = dataclasses.replace(plain, logprobs=True)
-    return {
+    kinds: dict[str, Callable[[int], SamplingParams]] = {
         _PLAIN: lambda row: plain,
         _EQUAL: lambda row: _setting(0, num_steps),
         _DIFFERENT: lambda row: _setting(row, num_steps),
         _LOGPROBS: lambda row: likely,
         _TOP_LOGPROBS: lambda row: dataclasses.replace(likely, top_logprobs=5),
     }
+    if find_spec("llguidance") is not None:
+        kinds[_STRUCTURED] = lambda row: _structured(row, num_steps)
+    return kinds
 
 
 def _setting(n: int, num_steps: int) -> SamplingParams:
@@ -114,6 +124,13 @@ def _setting(n: int, num_steps: int) -> SamplingParams:
         logit_bias={token: 0.5 + n / 64 for token in range(n, n + 16)},
         bad_words=[(n + 20,), (n + 21, n + 22), (n + 23, n + 24, n + 25)],
     )
+
+
+def _structured(n: int, num_steps: int) -> SamplingParams:
+    """The n-th of 64, each with a schema of its own that takes more tokens than there are steps."""
+    items = {"type": "integer"}
+    schema = {"type": "array", "items": items, "minItems": num_steps + n}
+    return SamplingParams(max_tokens=num_steps, json_schema=schema)
 
 
 def _step_time(engine: Engine, params: list[SamplingParams], num_steps: int) -> float:

@@ -76,6 +76,7 @@ REPORT = BenchReport(
             "different": [12.1, 24.2, 12.5],
             "logprobs": [10.5, 21.0, 10.5],
             "top_logprobs": [10.7, 21.4, 10.7],
+            "structured": [13.0, 26.0, 15.0],
         },
     ),
     prefixes={
@@ -154,6 +155,7 @@ def test_the_ratios_of_controls_are_of_neighbouring_turns() -> None:
     assert controls["ratios"]["equal / plain"] == pytest.approx(1.1)
     assert controls["ratios"]["different / equal"] == pytest.approx(1.1)
     assert controls["ratios"]["logprobs / plain"] == pytest.approx(1.05)
+    assert controls["ratios"]["structured / plain"] == pytest.approx(1.3)
 
 
 def test_the_ratio_of_prefixes_is_of_turns_on_the_same_prompts() -> None:
