@@ -78,8 +78,8 @@ def _hold_to_structures(logits_RV: Tensor, rows: _Rows) -> None:
     if held:
         places = torch.tensor([place for place, _ in held], device=logits_RV.device)
         allowed_RV = allowed_tokens([its for _, its in held]).to(logits_RV.device)
-        bans_RV = torch.zeros_like(allowed_RV, dtype=logits_RV.dtype)
-        logits_RV.index_add_(0, places, bans_RV.masked_fill_(~allowed_RV, -torch.inf))
+        bans_RV = torch.where(allowed_RV, 0.0, -torch.inf).to(logits_RV.dtype)
+        logits_RV.index_add_(0, places, bans_RV)
 
 
 def _entries(logits_RV: Tensor, tokens_of: Sequence[tuple[int, IntArray]]) -> Tensor:
