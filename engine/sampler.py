@@ -119,14 +119,26 @@ def _draw(
     )
     differences_RV = logits_RV - logits_RV.amax(-1, keepdim=True)
     if all(its.top_k is None for its in params):
-        weights_RV = differences_RV.div_(temperature_R[:, None]).exp_()
+        weights_RV = _exp_(differences_RV.div_(temperature_R[:, None]), params)
     else:
-        weights_RV = (differences_RV / temperature_R[:, None]).exp_()
+        weights_RV = _exp_(differences_RV / temperature_R[:, None], params)
         _keep_top_k(weights_RV, differences_RV, params)
     _keep_top_p(weights_RV, params)
     _keep_min_p(weights_RV, params)
     uniforms_R = torch.tensor(uniforms, dtype=torch.float64, device=device)
     return weights_RV, *_choose(weights_RV, uniforms_R)
+
+
+def _exp_(exponents_RV: Tensor, params: Sequence[SamplingParams]) -> Tensor:
+    """In place, of numbers that are at most 0.
+
+    As exp takes ten times as long for minus infinity, which structures leave of most tokens, these
+    are 1 meanwhile, as nothing else is. A mask to find them again would take almost as long.
+    """
+    if not any(its.is_structured for its in params):
+        return exponents_RV.exp_()
+    negated_RV = torch.threshold_(exponents_RV, -torch.inf, 1.0).exp_().neg_()
+    return torch.threshold_(negated_RV, -1.5, -0.0).neg_()
 
 
 def _choose(weights_RV: Tensor, uniforms_R: Tensor) -> tuple[Tensor, Tensor]:

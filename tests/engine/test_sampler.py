@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -137,6 +138,31 @@ def test_filters_keep_what_they_say(limits: dict[str, float], kept: list[int]) -
     ).tokens
     assert tokens == sorted(tokens)
     assert sorted(set(tokens)) == kept
+
+
+@given(
+    st.lists(st.tuples(limits(), numbers), min_size=1, max_size=5),
+    st.sampled_from([1, 7, 16, 265, 5003]),
+    st.integers(0, 2**32),
+)
+def test_a_row_that_is_held_to_a_structure_changes_no_bit(
+    rows: list[tuple[dict[str, Any], float]], vocab_size: int, seed: int
+) -> None:
+    """Neither of itself, whose forbidden tokens have minus infinity by then, nor of its company."""
+    generator = torch.Generator().manual_seed(seed)
+    logits_RV = torch.randn(len(rows), vocab_size, generator=generator) * 40  # down to exp's last
+    is_out_RV = torch.rand(len(rows), vocab_size, generator=generator) < 0.9
+    is_out_RV[:, seed % vocab_size] = False
+    logits_RV[is_out_RV] = -math.inf
+    logits_RV[0, 0] = math.nan if seed % 3 == 0 else logits_RV[0, 0]
+    plain = [SamplingParams(**its) for its, _ in rows]
+    held = [*plain[:-1], dataclasses.replace(plain[-1], regex="a")]
+    expected, found = (sample(logits_RV, its, [n for _, n in rows]) for its in (plain, held))
+    assert found.tokens == expected.tokens
+    for name in ("weights_DV", "totals_D"):
+        ours, torchs = getattr(found, name), getattr(expected, name)
+        torch.testing.assert_close(ours, torchs, rtol=0, atol=0, equal_nan=True)
+    assert not found.weights_DV[found.weights_DV == 0].signbit().any()
 
 
 @pytest.mark.parametrize("vocab_size", [1, 7, 265, 65_536])
