@@ -117,9 +117,12 @@ class HFTokenizer:
         return library
 
     def _marked(self, part: object) -> Any:
-        """A message, or a part of it, with marks where its text spells a special token's name."""
+        """A message, or a part of it, with marks where its text spells a special token's name.
+
+        Names of fields, too: templates write the arguments of tool calls as JSON.
+        """
         if isinstance(part, Mapping):
-            return {name: self._marked(value) for name, value in part.items()}
+            return {self._marked(name): self._marked(value) for name, value in part.items()}
         if isinstance(part, list | tuple):
             return [self._marked(value) for value in part]
         if not isinstance(part, str):

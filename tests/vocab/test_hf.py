@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_text_can_forge_no_special_token(tokenizer: HFTokenizer) -> None:
     assert [tokens.count(tokenizer.encode_special(name)) for name in (BOS, EOS, TURN)] == [1, 1, 2]
     plain = [token for token in tokens if token not in special]
     assert tokenizer.decode(plain) == f"user\n{forged}assistant\n"
+
+
+def test_the_names_of_fields_forge_none_either(tmp_path: Path) -> None:
+    template = "{% for message in messages %}{{ message.calls | tojson }}{% endfor %}"
+    tokenizer = load_tokenizer(str(write_tokenizer(tmp_path / "calls", template=template)))
+    assert isinstance(tokenizer, HFTokenizer)
+    message = {"role": "user", "calls": [{"arguments": {EOS: {EOS: EOS}}}]}
+    tokens = tokenizer.render([message])
+    assert tokenizer.encode_special(EOS) not in tokens
+    assert json.loads(tokenizer.decode(tokens)) == message["calls"]
 
 
 def test_marks_in_a_message_are_no_way_round(tokenizer: HFTokenizer) -> None:
