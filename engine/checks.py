@@ -45,6 +45,10 @@ def check_text(field: str, value: Any, most: int) -> None:
         raise RequestError(field, f"must be a string, not {shown(value)}")
     if not 1 <= len(value) <= most:
         raise RequestError(field, f"must have 1 to {most} characters, not {len(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # a surrogate by itself, which libraries do not take
+        raise RequestError(field, "must be text that UTF-8 can write") from error
 
 
 def as_items(field: str, value: Any, most: int, of: str) -> tuple[Any, ...]:

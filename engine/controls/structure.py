@@ -125,6 +125,9 @@ class Structures:
         except ImportError as error:
             hint = "needs llguidance where the model runs: pip install 'rowmill[structured]'"
             raise RequestError(field, hint) from error
+        except ValueError as error:  # it knows few of the ways in which tokens become text
+            reason = f"llguidance can't read this model's tokenizer: {_brief(str(error))}"
+            raise RequestError(field, reason) from error
         return self._vocabulary
 
 
@@ -180,7 +183,10 @@ def _grammar(field: str, text: str) -> str:
     if not isinstance(schema, dict):
         raise RequestError(field, f"must be a JSON object, not {shown(schema)}")
     options: Any = {"whitespace_pattern": _WHITESPACE}
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=options)
+    try:
+        return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=options)
+    except ValueError as error:  # its JSON is stricter than Python's, and not as deep
+        raise RequestError(field, f"is no JSON for llguidance: {_brief(str(error))}") from error
 
 
 def _llguidance_tokenizer(tokenizer: Any, vocab_size: int, ends: list[int]) -> LLTokenizer:

@@ -24,7 +24,7 @@ WRONG: dict[str, list[Any]] = {
     "top_p": [0, 0.0, 1.1, -1, *NOT_NUMBERS],
     "min_p": [-0.1, 1.1, *NOT_NUMBERS],
     "seed": [-1, 2**64, None, *NOT_INTEGERS],
-    "stop": [[""], ["a" * 257], [1], [None], ["a"] * 65, *NOT_LISTS],
+    "stop": [[""], ["\ud800"], ["a" * 257], [1], [None], ["a"] * 65, *NOT_LISTS],
     "stop_token_ids": [[1] * 65, *([each] for each in NOT_TOKENS), *NOT_LISTS],
     "ignore_eos": [0, 1, None, "yes"],
     "repetition_penalty": [0, 0.0, -1, 10.1, *NOT_NUMBERS],
@@ -43,6 +43,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "bad_words": [
         [""],
+        ["\ud800"],
         ["a" * 257],
         [[]],
         [[1] * 257],
@@ -56,8 +57,8 @@ WRONG: dict[str, list[Any]] = {
     "logprobs_mode": ["", "Raw", None, 0, ["raw"]],
     "return_prompt_logprobs": [0, 1, None, "yes"],
     "json_schema": ["", "a" * (2**18 + 1), 7, {"a": {1}}],
-    "regex": ["", "a" * (2**18 + 1), 7],
-    "grammar": ["", "a" * (2**18 + 1), 7],
+    "regex": ["", "\ud800", "a" * (2**18 + 1), 7],
+    "grammar": ["", "\ud800", "a" * (2**18 + 1), 7],
 }
 
 RIGHT: dict[str, list[Any]] = {

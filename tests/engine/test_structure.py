@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine import RequestError, SamplingParams
 from engine.controls.structure import RowStructure, Structure, Structures, allowed_tokens
 from vocab.byte import ByteTokenizer
+from vocab.hf import HFTokenizer
 from vocab.special import ASSISTANT_END, BOS, SPECIAL_TOKENS
 from vocab.tokenizer import Tokenizer
 
@@ -133,6 +134,12 @@ def test_rows_of_a_structure_are_each_on_their_own(texts: list[str]) -> None:
         ({"grammar": "a thing"}, "grammar: does not compile: "),
         ({"json_schema": '{"type"'}, "json_schema: is no JSON: "),
         ({"json_schema": "[" * 10**5}, "json_schema: is no JSON: "),
+        ({"json_schema": '{"const": NaN}'}, "json_schema: is no JSON for llguidance: "),
+        ({"json_schema": r'{"const": "\ud800"}'}, "json_schema: is no JSON for llguidance: "),
+        (
+            {"json_schema": '{"items":' * 200 + "{}" + "}" * 200},
+            "json_schema: is no JSON for llguidance: recursion limit",
+        ),
         ({"json_schema": "[1]"}, r"json_schema: must be a JSON object, not \[1\]"),
         ({"json_schema": '{"type": "objekt"}'}, "json_schema: does not compile: Invalid type"),
         ({"json_schema": '{"$ref": "http://localhost/a.json"}'}, "json_schema: does not compile: "),
@@ -155,6 +162,14 @@ def test_what_the_engine_lacks_is_said() -> None:
         compiled(new_structures(tokenizer=None), regex="a")
     with pytest.raises(RequestError, match=r"^regex: needs a model that tells the size"):
         compiled(new_structures(vocab_size=None), regex="a")
+
+
+def test_a_tokenizer_that_llguidance_can_not_read_is_said() -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = tokenizers.models.WordLevel({"a": 0, "?": 1}, unk_token="?")
+    tokenizer = HFTokenizer(tokenizers.Tokenizer(words).to_str(), {})
+    with pytest.raises(RequestError, match=r"^regex: llguidance can't read this model's tokenizer"):
+        compiled(new_structures(tokenizer), regex="a")
 
 
 def test_a_structure_that_is_too_complex_in_the_middle_says_so() -> None:
