@@ -72,7 +72,7 @@ class StopSearch:
     def num_settled(self) -> int:
         """How many of the row's tokens will stay, whatever comes."""
         row = self._row
-        unsettled = self._num_tokens if row.pending is None else row.pending
+        unsettled = row.pending[0] if row.pending else self._num_tokens
         first = max(self._first, len(row.text) - self._its.longest + 1)
         for start in range(first, len(row.text)):
             if row.text[start:] in self._its.beginnings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from itertools import groupby
 
 import pytest
 from hypothesis import example, given, settings
@@ -41,6 +42,23 @@ class PieceTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         return b"".join(self.pieces[token] for token in tokens).decode("utf-8", "replace")
+
+
+class FallbackTokenizer(PieceTokenizer):
+    """Bytes in a row that are no text are all unknown, one by one, as those of Llama's tokenizer;
+    and a text's first space is left out."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        text = ""
+        pieces = [self.pieces[token] for token in tokens]
+        for is_byte, group in groupby(pieces, key=lambda piece: piece[:1] >= b"\x80"):
+            data = b"".join(group)
+            try:
+                text += data.decode()
+            except UnicodeDecodeError:
+                assert is_byte
+                text += "\ufffd" * len(data)
+        return text.removeprefix(" ")
 
 
 def with_begins(data: bytes) -> tuple[str, list[int]]:
@@ -136,6 +154,26 @@ def test_they_end_a_row_as_a_search_through_its_whole_text_would(
         assert result.tokens == script[: found[0]]
         assert result.finish_reason == "stop" and len(result.tokens) >= min_tokens
     assert settled == sorted(settled) and settled[-1] == len(result.tokens)
+
+
+@settings(max_examples=400)
+@given(
+    st.text(st.sampled_from("ab \u00e9\u20ac\U0001f600"), min_size=1, max_size=40),
+    st.lists(
+        st.text(st.sampled_from("ab \u00e9\u20ac\U0001f600"), min_size=1, max_size=3), max_size=3
+    ),
+)
+@example("\u20ac\u20aca\U0001f600\U0001f600b", ["\U0001f600b"])
+def test_characters_of_single_bytes_are_found_and_told_whole(text: str, stops: list[str]) -> None:
+    pieces = [b"a", b"b", b" ", *(bytes([byte]) for byte in range(0x80, 0x100))]
+    text = f"a{text}"
+    script = [pieces.index(bytes([byte])) for byte in text.encode()]
+    stops = [*stops, "c"]
+    row = new_row([0], FallbackTokenizer(pieces), max_new_tokens=len(script), stop=stops)
+    settled = follow(row, script)
+    tokens, told = expected(pieces, script, stops, 0) or (len(script), text)
+    assert (len(row.tokens), row.result().text) == (tokens, told)
+    assert settled == sorted(settled) and settled[-1] == tokens
 
 
 def test_a_token_that_no_stop_string_can_claim_is_settled_at_once() -> None:
