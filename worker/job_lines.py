@@ -55,6 +55,10 @@ class JobLines:
             raise InvalidJobError("text", repr(text)[:80], "a string")
         if self._tokenizer is None:
             raise InvalidJobError("text", "text without a tokenizer", "used with --model")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidJobError("text", "half of a surrogate pair", "of characters") from error
         if self._is_raw:
             return render_text(text, self._tokenizer)
         try:

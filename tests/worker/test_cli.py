@@ -192,6 +192,7 @@ def test_a_bad_line_is_named_and_nothing_is_pushed(
         ["submit", "--prompt-tokens", "1", "--job-id", "not an id"],
         ["submit", "--prompt-tokens", "1", "--text", "both"],
         ["submit", "--text", "no model"],
+        ["submit", "--text", "\udcff", "--model", "demo"],
         ["submit", "--text", "a", "--model", "/no/such/folder"],
         ["submit", "--job-id", "of-no-job"],
         ["submit", "--no-such-option"],
