@@ -38,7 +38,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     matches = (_MODEL_FILE.fullmatch(path.name) for path in folder.iterdir())
     steps = [int(match[1]) for match in matches if match]
     if not steps:
-        raise ModelError(f"{folder} holds no model_<step>.pt")
+        raise ModelError(f"{folder} holds no checkpoint: no config.json and no model_<step>.pt")
     step = max(steps)
     meta_path = folder / f"meta_{step:06d}.json"
     try:

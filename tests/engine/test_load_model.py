@@ -102,7 +102,7 @@ def test_demo_names_the_shipped_model() -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent is not a folder"):
         load_model(tmp_path / "absent")
-    with pytest.raises(ModelError, match=r"holds no model_<step>\.pt"):
+    with pytest.raises(ModelError, match=r"no config\.json and no model_<step>\.pt"):
         load_model(tmp_path)
 
 

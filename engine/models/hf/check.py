@@ -36,7 +36,10 @@ class Reference:
 
 @torch.inference_mode()
 def reference_logits(model: Any, config: Any, device: torch.device, longest: int) -> Reference:
-    """Of a model as transformers loaded it, with eager attention."""
+    """Of a model as transformers loaded it, with eager attention.
+
+    Raises ModelError where they are not finite: as rows, they could only end with an error.
+    """
     text = config.get_text_config(decoder=True)
     generator = torch.Generator().manual_seed(0)
     first = _LENGTHS[0]
@@ -51,7 +54,13 @@ def reference_logits(model: Any, config: Any, device: torch.device, longest: int
     logits = [
         model(input_ids=its.unsqueeze(0), use_cache=False).logits[0].float() for its in sequences
     ]
-    return Reference(sequences, torch.cat(logits))
+    logits_TV = torch.cat(logits)
+    if not logits_TV.isfinite().all():
+        raise ModelError(
+            f"gives logits that are no numbers in {model.dtype}: its weights are damaged, or need "
+            "a wider dtype"
+        )
+    return Reference(sequences, logits_TV)
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import ModelError
 
 _CONFIG = "config.json"
+_WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -38,20 +39,35 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_weights(folder: Path) -> None:
-    """Raise ModelError unless all weights are there, in safetensors."""
+    """Raise ModelError unless all weights are there, in whole files of safetensors."""
+    files = _weight_files(folder)
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise ModelError("needs safetensors: pip install 'rowmill[hf]'") from error
+    for path in files:
+        try:
+            with safe_open(path, "pt"):  # reads the head, which tells how long the file has to be
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is cut short or damaged: {error}") from error
+
+
+def _weight_files(folder: Path) -> list[Path]:
     index = folder / _INDEX
     if index.is_file():
         files = read_json(index).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(its, str) for its in files.values()):
             raise ModelError(f"{index} has no weight_map")
-        missing = sorted({its for its in files.values() if not (folder / its).is_file()})
-        if missing:
+        names = sorted(set(files.values()))
+        if missing := [its for its in names if not (folder / its).is_file()]:
             raise ModelError(f"{folder} lacks {', '.join(missing)}, which {_INDEX} names")
-    elif not (folder / "model.safetensors").is_file():
-        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise ModelError(
-                f"{folder} holds weights as pickles only ({pickles[0]}), which may run code: "
-                "convert them with save_pretrained, which writes safetensors"
-            )
-        raise ModelError(f"{folder} holds no model.safetensors, and no {_INDEX}")
+        return [folder / its for its in names]
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
+    if pickles := sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern)):
+        raise ModelError(
+            f"{folder} holds weights as pickles only ({pickles[0]}), which may run code: "
+            "convert them with save_pretrained, which writes safetensors"
+        )
+    raise ModelError(f"{folder} holds no {_WEIGHTS}, and no {_INDEX}")

@@ -45,11 +45,11 @@ def load_checkpoint(
     except ModelError as error:
         raise ModelError(f"{folder}: {model_type}: {error}") from error.__cause__
     log.info(
-        "%s: %s, %d million parameters in %s, loaded in %.1f s and %d MiB; logits within %.1g of "
-        "eager attention's",
+        "%s: %s, %.3g million parameters in %s, loaded in %.1f s and %d MiB; logits within %.1g "
+        "of eager attention's",
         folder,
         model_type,
-        sum(its.numel() for its in packed.parameters()) // 10**6,
+        sum(its.numel() for its in packed.parameters()) / 10**6,
         packed.dtype,
         time.monotonic() - started,
         (_peak_bytes() - before) // 2**20,
@@ -78,17 +78,20 @@ def _read(folder: Path, dtype: torch.dtype | None, progress: Progress | None) ->
                 dtype="auto" if dtype is None else dtype,
                 use_safetensors=True,
                 attn_implementation="eager",
+                ignore_mismatched_sizes=True,  # to say ourselves which, in fewer words
                 output_loading_info=True,
                 **options,
             )
     except Exception as error:
         raise ModelError(f"can't be loaded: {_first_line(error)}") from error
-    _check_names(found)
+    _check_found(found)
     return model.requires_grad_(False).eval()
 
 
-def _check_names(found: dict[str, Any]) -> None:
-    """Transformers makes up what is missing, and passes over what it does not know."""
+def _check_found(found: dict[str, Any]) -> None:
+    """Transformers makes up what is missing or does not fit, and passes over what is unknown."""
+    for name, its, wanted in sorted(found.get("mismatched_keys") or ()):
+        raise ModelError(f"{name} is {list(its)}, and by config.json {list(wanted)}")
     for kind, what in (("missing_keys", "lacks"), ("unexpected_keys", "has unknown")):
         if names := sorted(found.get(kind) or ()):
             rest = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -12,13 +12,19 @@ Progress = Callable[[float], None]
 
 @contextmanager
 def told_progress(progress: Progress | None) -> Iterator[None]:
-    """While it lasts, transformers' own bars are not shown, and `progress` is told instead."""
+    """While it lasts transformers shows no bars, and `progress` is told instead.
+
+    Nor does it warn: what is wrong with weights or settings is an error of ours.
+    """
     from transformers.utils import logging
 
     previous = logging.set_tqdm_hook(lambda factory, args, options: _Bar(progress, *args))
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         logging.set_tqdm_hook(previous)
 
 

@@ -131,7 +131,8 @@ def test_transformers_missing_is_told(
     [
         ({"model_type": "rowboat"}, "rowboat"),
         ({"model_type": None}, "names no model_type"),
-        ({"hidden_size": 48}, "can't be loaded"),
+        ({"hidden_size": 48}, r"lm_head.weight is \[\d+, \d+\], and by config.json \[\d+, 48\]"),
+        ({"vocab_size": 48}, r"lm_head.weight is \[\d+, \d+\], and by config.json \[48, \d+\]"),
         ({"num_hidden_layers": 1}, "unknown weights: model.layers.1"),
         ({"num_hidden_layers": 3}, "lacks weights: model.layers.2"),
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "is quantized"),
@@ -176,16 +177,48 @@ def test_weights_in_shards_are_read_and_a_missing_shard_is_named(
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
     assert load_model(folder)[0].shape.num_layers == 2
 
-    (folder / "model-00002-of-00002.safetensors").unlink()
+    second = folder / "model-00002-of-00002.safetensors"
+    second.write_bytes(second.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"model-00002-of-00002\S* is cut short"):
+        load_model(folder)
+    second.unlink()
     with pytest.raises(ModelError, match="lacks model-00002-of-00002"):
         load_model(folder)
 
 
 def test_broken_weights_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = copy_of(checkpoint("llama"), tmp_path)
-    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:1000])
-    with pytest.raises(ModelError, match="can't be loaded"):
+    whole = (folder / WEIGHTS).read_bytes()
+    for num_bytes in (0, 5, 1000, len(whole) - 1):
+        (folder / WEIGHTS).write_bytes(whole[:num_bytes])
+        with pytest.raises(ModelError, match="is cut short or damaged"):
+            load_model(folder)
+
+
+def test_weights_that_are_no_numbers_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    folder = copy_of(checkpoint("llama"), tmp_path)
+    weights = load_file(folder / WEIGHTS)
+    weights["model.norm.weight"][3] = torch.nan
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"logits that are no numbers in torch\.float32"):
         load_model(folder)
+
+
+def test_transformers_says_nothing_beside_the_error(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from transformers.utils import logging
+
+    folder = copy_of(checkpoint("llama"), tmp_path, num_hidden_layers=3)
+    logging.set_verbosity_warning()  # its own default
+    logging.add_handler(caplog.handler)
+    try:
+        with pytest.raises(ModelError, match="lacks weights"):
+            load_model(folder)
+    finally:
+        logging.remove_handler(caplog.handler)
+        logging.set_verbosity_error()
+    assert caplog.records == []
 
 
 def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(checkpoint: Checkpoint) -> None:
