@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ class HFTokenizer:
             if token.special
         }
         self._size = 1 + max(self._library.get_vocab(with_added_tokens=True).values(), default=-1)
+        self._token_of_byte = self._find_bytes()
+        self._byte_of = {token: byte for byte, token in enumerate(self._token_of_byte)}
         self._bos = self._find_bos(settings.get("add_bos_token"))
         self._template = None if template is None else ChatTemplate(template, self._names)
 
@@ -87,8 +90,13 @@ class HFTokenizer:
         return list(self._library.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of the ordinary tokens; special and unknown tokens have none."""
+        """The text of the ordinary tokens; special and unknown tokens have none.
+
+        Bytes that are no UTF-8 are a U+FFFD each time that they go wrong.
+        """
         known = [token for token in tokens if 0 <= token < self._size]
+        if not self._byte_of.keys().isdisjoint(known):
+            known = self._mended(known)
         return str(self._library.decode(known, skip_special_tokens=True))
 
     def render(self, messages: Sequence[object]) -> list[int]:
@@ -130,6 +138,29 @@ class HFTokenizer:
         for number, name in enumerate(self._special_ids):
             part = part.replace(name, _MARK.format(number))
         return part
+
+    def _mended(self, tokens: list[int]) -> list[int]:
+        """With U+FFFD spelled out where bytes are no UTF-8.
+
+        The library gives up all bytes of a run for one of them: a character that is not there as a
+        whole would take those before it along.
+        """
+        mended: list[int] = []
+        for is_bytes, run in groupby(tokens, key=self._byte_of.__contains__):
+            if is_bytes:
+                text = bytes(self._byte_of[token] for token in run).decode("utf-8", "replace")
+                mended += [self._token_of_byte[byte] for byte in text.encode()]
+            else:
+                mended += run
+        return mended
+
+    def _find_bytes(self) -> list[int]:
+        """The tokens of the 256 bytes, which spell what no other tokens do; none of them where the
+        tokenizer has no such tokens."""
+        found = [self._library.token_to_id(f"<0x{byte:02X}>") for byte in range(256)]
+        tokens = [token for token in found if token is not None]
+        has_all = len(tokens) == 256 and self._library.decode([tokens[ord("A")]]) == "A"
+        return tokens if has_all else []
 
     def _find_bos(self, is_added: object) -> int | None:
         """Whether texts begin with the token is told by the settings, or else by what is done."""

@@ -46,3 +46,18 @@ def write_tokenizer(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"} | fields | settings)
     )
     return folder
+
+
+def write_fallback_tokenizer(folder: Path) -> Path:
+    """As SentencePiece's are: a few pieces, and a token for each byte of what they don't spell."""
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteFallback, Fuse, Replace, Sequence, Strip
+    from tokenizers.models import BPE
+
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "h", "i", "hi"]
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    model = BPE(vocab=numbers, merges=[("h", "i")], byte_fallback=True, unk_token="<unk>")
+    tokenizer = Tokenizer(model)
+    tokenizer.decoder = Sequence([Replace("\u2581", " "), ByteFallback(), Fuse(), Strip(" ", 1, 0)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

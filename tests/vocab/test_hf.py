@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("tokenizers")
 
-from tests.vocab.hf_folder import BOS, EOS, TEMPLATE, THINK, TURN, write_tokenizer
+from tests.vocab.hf_folder import (
+    BOS,
+    EOS,
+    TEMPLATE,
+    THINK,
+    TURN,
+    write_fallback_tokenizer,
+    write_tokenizer,
+)
 from vocab import ConversationError, HFTokenizer, TokenizerError, load_tokenizer
 from vocab import tokenizer_fingerprint as fingerprint
 from vocab.conversation import render_messages, render_question, render_text
 from vocab.display import display
+from vocab.hf import find_hf_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
 MESSAGES: list[dict[str, Any]] = [
@@ -213,3 +226,22 @@ print(render_question("hello", load_tokenizer({str(folder)!r})))
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert result.stdout.startswith("[257, 259"), result.stderr
+
+
+@given(data=st.lists(st.sampled_from(["你".encode(), "é".encode(), b"\xf0\x9f", b"\x80", b"hi"])))
+def test_bytes_that_are_no_text_leave_the_characters_beside_them(data: list[bytes]) -> None:
+    """The library would give up the whole run of bytes."""
+    tokenizer = fallback_tokenizer()
+    whole, tokens = b"hi", tokenizer.encode("hi")
+    for piece in data:
+        whole += piece
+        tokens += tokenizer.encode("hi") if piece == b"hi" else [1 + byte for byte in piece]
+        assert tokenizer.decode(tokens) == whole.decode("utf-8", "replace")
+
+
+@cache
+def fallback_tokenizer() -> HFTokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        found = find_hf_tokenizer(write_fallback_tokenizer(Path(folder)))
+    assert found is not None
+    return found
