@@ -54,13 +54,18 @@ def test_an_unknown_choice_is_refused_by_name(choice: str) -> None:
 
 
 @needs_kernels  # else all other tests show it
-def test_torchs_way_keeps_the_promise_too() -> None:
-    tests = [
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "tests",
+    [
         "tests/engine/test_row_identity.py",
         "tests/engine/test_attention_rules.py",
+        "tests/engine/test_prefix_cache.py",
         "tests/engine/test_probe.py::test_the_models_that_are_shipped_and_tested_are_invariant_here",
-    ]
-    result = run("torch", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+    ],
+)
+def test_torchs_way_keeps_the_promise_too(tests: str) -> None:
+    result = run("torch", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
     assert result.returncode == 0, result.stdout
 
 

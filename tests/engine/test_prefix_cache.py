@@ -1,14 +1,11 @@
 """Prompts that begin alike share keys and values, and no row can tell.
 
-The last test runs the others in torch's way, too.
+test_kernels.py runs them in torch's way, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -297,11 +294,3 @@ def test_every_row_is_that_of_a_new_engine_without_a_cache(
         num_tokens = sum(its.num_common + its.num_own for _, its in arrivals)
         stats = engine.stats
         assert stats.prompt_tokens + stats.cached_prompt_tokens == num_tokens
-
-
-@pytest.mark.skipif(not IS_NATIVE, reason="this is torch's way")
-def test_all_of_this_holds_in_torchs_way() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "ROWMILL_KERNELS": "torch"}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert process.returncode == 0, process.stdout[-5000:]
