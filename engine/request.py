@@ -68,7 +68,8 @@ class RowResult:
     """Their log-probabilities, as they lie in `top_tokens`."""
     text: str | None = None
     """What the tokens say, up to the stop string if one ended the row; None unless the request has
-    stop strings. It may go on in a token that is left out for the stop string's part in it."""
+    stop strings or a structure. It may go on in a token that is left out for the stop string's part
+    in it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ class Row(BaseModel):
     What follows is None unless the job asked for it; docs/sampler.md defines it. `logprobs`, one
     per token: the logarithm of its probability, as a float32 number. `top_tokens`: the likeliest
     tokens at each position, `top_logprobs` of the job for each, one position after the other;
-    `top_logprobs`: theirs. `text`, of a job with stop strings: what the tokens say, up to the stop
-    string; it may go on in a token that is left out for the stop string's part in it.
+    `top_logprobs`: theirs. `text`, of a job with stop strings or a structure: what the tokens say,
+    without special tokens, up to the stop string; it may go on in a token that is left out for the
+    stop string's part in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

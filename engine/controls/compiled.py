@@ -29,6 +29,7 @@ class Controls:
     min_tokens: int = 0
     """A row ends by no token and no stop string that begins before it has so many tokens."""
     stops: StopStrings | None = None
+    """None where nobody asks what the rows say: neither for stop strings nor for a structure."""
     logits: LogitControls | None = None
     """None where nothing changes the logits."""
 
@@ -118,9 +119,11 @@ def _check_vocabulary(params: SamplingParams, vocab_size: int | None) -> None:
 
 
 def _stops(params: SamplingParams, tokenizer: Tokenizer | None) -> StopStrings | None:
-    if not params.stop:
+    if not params.stop and not params.is_structured:
         return None
     if tokenizer is None:
+        if not params.stop:
+            return None  # the structure needs one, too, and says so
         raise RequestError("stop", "needs a tokenizer, and this engine has none")
     return StopStrings(params.stop, params.min_tokens, tokenizer)
 

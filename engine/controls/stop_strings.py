@@ -10,14 +10,14 @@ from vocab.tokenizer import Tokenizer
 
 
 class StopStrings:
-    """Of one request, the same for all of its rows."""
+    """Of one request, the same for all of its rows. There may be none: for the text alone."""
 
     def __init__(self, strings: Sequence[str], min_tokens: int, tokenizer: Tokenizer) -> None:
         self.strings = tuple(dict.fromkeys(strings))
         self.min_tokens = min_tokens
         """A stop string that begins in an earlier token ends no row."""
         self.tokenizer = tokenizer
-        self.longest = max(map(len, strings))
+        self.longest = max(map(len, strings), default=0)
         self.beginnings = {each[:end] for each in strings for end in range(1, len(each))}
         self._has_text: dict[int, bool] = {}
 
@@ -72,6 +72,8 @@ class StopSearch:
     def num_settled(self) -> int:
         """How many of the row's tokens will stay, whatever comes."""
         row = self._row
+        if not self._its.strings:
+            return self._num_tokens
         unsettled = row.pending[0] if row.pending else self._num_tokens
         first = max(self._first, len(row.text) - self._its.longest + 1)
         for start in range(first, len(row.text)):

@@ -105,6 +105,7 @@ def test_results_have_what_was_asked_for_and_nothing_more(
         result = engine_s[name]
         assert (result.prompt_logprobs is not None) == job.return_prompt_logprobs, name
         for row in result.rows:
-            assert (row.text is not None) == bool(job.stop), name
+            is_structured = (job.json_schema or job.regex or job.grammar) is not None
+            assert (row.text is not None) == (bool(job.stop) or is_structured), name
             assert len(row.top_tokens or ()) == job.top_logprobs * len(row.tokens), name
             assert (row.logprobs is not None) == job.logprobs, name
