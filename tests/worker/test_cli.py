@@ -110,17 +110,30 @@ def test_every_control_has_an_option(rowmill: Rowmill, pushed: Pushed) -> None:
 def test_a_schema_and_a_grammar_may_be_files(
     rowmill: Rowmill, pushed: Pushed, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("é" * 300, encoding="utf-8")
-    for option in ("--json-schema", "--grammar"):
-        for value in (str(tmp_path / "file"), "é" * 300):  # too long for a file's name
+    schema, grammar = json.dumps({"enum": ["é" * 300]}), f'start: "{"é" * 300}"'
+    for option, text in (("--json-schema", schema), ("--grammar", grammar)):
+        (tmp_path / "file").write_text(text, encoding="utf-8")
+        for value in (str(tmp_path / "file"), text):  # too long for a file's name
             assert rowmill("submit", "--prompt-tokens", "1", option, value).exit_code == 0
     structures = [(job.json_schema, job.grammar) for job in pushed().values()]
-    assert structures == [("é" * 300, None)] * 2 + [(None, "é" * 300)] * 2
+    assert structures == [(schema, None)] * 2 + [(None, grammar)] * 2
 
     (tmp_path / "file").write_bytes(b"\xff")
     result = rowmill("submit", "--prompt-tokens", "1", "--grammar", str(tmp_path / "file"))
     assert result.exit_code == 2
     assert "UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["no/such.file", "{", "[1]", "", "[" * 100_000])
+@pytest.mark.parametrize("option", ["--json-schema", "--grammar"])
+def test_a_structure_that_is_neither_text_nor_a_file_is_not_pushed(
+    rowmill: Rowmill, pushed: Pushed, option: str, value: str
+) -> None:
+    result = rowmill("submit", "--prompt-tokens", "1", option, value)
+
+    assert result.exit_code == 2
+    assert "or the name of a file that holds one" in " ".join(result.stderr.split())
+    assert pushed() == {}
 
 
 def test_text_becomes_a_question_of_the_chat_or_raw_what_it_is(

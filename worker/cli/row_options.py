@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,9 +101,10 @@ class RowOptions:
             fields["logit_bias"] = _biases(self.logit_bias)
         if self.stop_token_ids is not None:
             fields["stop_token_ids"] = parse_tokens(self.stop_token_ids, "stop_token_ids")
-        for name in ("json_schema", "grammar"):
-            if name in fields:
-                fields[name] = _text_of(name, fields[name])
+        if self.json_schema is not None:
+            fields["json_schema"] = _schema(self.json_schema)
+        if self.grammar is not None:
+            fields["grammar"] = _grammar(self.grammar)
         return fields
 
 
@@ -116,6 +118,26 @@ def _biases(typed: Sequence[str]) -> list[tuple[int, float]]:
             limit = "TOKEN=BIAS, as in 50=-1.5"
             raise InvalidJobError("logit_bias", brief(text), limit) from error
     return biases
+
+
+def _schema(typed: str) -> str:
+    text = _text_of("json_schema", typed)
+    limit = "a JSON object, or the name of a file that holds one"
+    try:
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError) as error:
+        raise InvalidJobError("json_schema", brief(typed), f"{limit} ({error})") from error
+    if not is_object:
+        raise InvalidJobError("json_schema", brief(typed), limit)
+    return text
+
+
+def _grammar(typed: str) -> str:
+    text = _text_of("grammar", typed)
+    if ":" not in text:  # every rule has one, so this may be the name of a file that is not there
+        limit = "a grammar in Lark's notation, or the name of a file that holds one"
+        raise InvalidJobError("grammar", brief(typed), limit)
+    return text
 
 
 def _text_of(name: str, typed: str) -> str:
