@@ -3,9 +3,9 @@
 Shape suffixes: B batch entries, K key/value heads, Q queries per key/value head, S keys, D width.
 
 On a CPU in float32 it is torch's flash kernel, called in shapes whose bits don't depend on what
-shares the call: the number of keys a multiple of KEY_TILE, queries that share a call padded to
-QUERY_TILE. Elsewhere, and where scores are capped, it is written out; there the bits are as
-invariant as the device's products.
+shares the call: the number of keys a multiple of KEY_TILE, the kernel's last block of them whole if
+it is more than half full, and queries that share a call padded to QUERY_TILE. Elsewhere, and where
+scores are capped, it is written out; there the bits are as invariant as the device's products.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import functools
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.invariance import KEY_TILE
@@ -21,6 +22,8 @@ from engine.models.packed import AttentionRule
 
 _HALF_TILE = 512
 """Keys of a product in half precision; smaller tiles would take twice the time."""
+_FLASH_BLOCK = 512
+"""Keys that torch's kernel takes at once."""
 
 
 def masked_attention(
@@ -34,6 +37,7 @@ def masked_attention(
     """
     is_torchs_kernel = q_BKQD.device.type == "cpu" and q_BKQD.dtype == torch.float32
     if is_torchs_kernel and rule.softcap is None:
+        k_BKSD, v_BKSD, mask = _in_whole_blocks(k_BKSD, v_BKSD, mask)
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q_BKQD, k_BKSD, v_BKSD, 0.0, False, attn_mask=mask, scale=rule.scale
         )
@@ -51,6 +55,20 @@ def masked_attention(
     weights = (scores - lse.unsqueeze(-1)).exp().to(v_BKSD.dtype)
     sums = ((weights[..., tile] @ v_BKSD[:, :, tile]).float() for tile in tiles)
     return functools.reduce(torch.add, sums).to(v_BKSD.dtype), lse
+
+
+def _in_whole_blocks(k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """With hidden keys up to the end of the last block, if it is more than half full.
+
+    The product of a block's weights and values sums in another order from 448 keys on, which shows
+    in queries that see more than 256 of them.
+    """
+    num_keys = k_BKSD.size(2)
+    missing = -num_keys % _FLASH_BLOCK
+    if not 0 < missing < _FLASH_BLOCK // 2:
+        return k_BKSD, v_BKSD, mask
+    k_BKSD, v_BKSD = (F.pad(its, (0, 0, 0, missing)) for its in (k_BKSD, v_BKSD))
+    return k_BKSD, v_BKSD, F.pad(mask, (0, missing), value=-math.inf)
 
 
 def _tiles(keys_BKSD: Tensor) -> list[slice]:

@@ -22,6 +22,9 @@ from engine.tried_rules import tried_rules
 _NUM_ROWS = 64
 _NUM_KEYS = 3 * KEY_TILE
 _SIZES = (1, 2, 3, 4, 5, 8, 16, 17, 31, 33, 64)
+_LONG_LENGTHS = (300, 1088, 700, 520, 264, 330, 900, 100, 380, 820, 1000, 345)
+"""Libraries cut long sums, and where may depend on how many keys there are, padding included."""
+_LONG_HEADS = 4
 
 
 def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype) -> list[Trial]:
@@ -45,6 +48,7 @@ def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype
     lengths_R = numbers_R * 37 % _NUM_KEYS + 1
     company = (keys, values, lengths_R.to(device))
     trials = [_trial("the merge of attention", merge, rows, lse, others, other_lse)]
+    long = _long_company(rows, generator)
     for label, rule in tried_rules(shape):
         attend = _Attend(rule, group)
         one_prompt = _OnePrompt(attend, keys[:1], values[:1])
@@ -52,6 +56,7 @@ def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype
             _trial(f"attention of rows{label}", attend, rows, *company),
             _trial(f"attention of prompts{label}", attend, queries, *company),
             _trial(f"attention of a prompt's rows{label}", one_prompt, rows, numbers_R.to(device)),
+            _trial(f"attention to many keys{label}", attend, *long),
         ]
     if is_half(dtype):
         attend = _Attend(AttentionRule(scale=1.0), group)
@@ -62,7 +67,16 @@ def attention_trials(shape: ModelShape, device: torch.device, dtype: torch.dtype
 
 
 def _trial(name: str, run: Callable[..., Tensor], *inputs: Tensor) -> Trial:
-    return Trial(name=name, run=run, inputs=inputs, sizes=_SIZES, is_tiled=False)
+    sizes = tuple(size for size in _SIZES if size <= len(inputs[0]))
+    return Trial(name=name, run=run, inputs=inputs, sizes=sizes, is_tiled=False)
+
+
+def _long_company(rows_RKGD: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Some of the rows with many keys each, of four heads at most: others are computed alike."""
+    some_RKGD = rows_RKGD[: len(_LONG_LENGTHS), :_LONG_HEADS].contiguous()
+    sizes = (*some_RKGD.shape[:2], max(_LONG_LENGTHS), some_RKGD.size(-1))
+    keys, values = (torch.randn(sizes, generator=generator).to(some_RKGD) for _ in range(2))
+    return some_RKGD, keys, values, torch.tensor(_LONG_LENGTHS, device=some_RKGD.device)
 
 
 class _Attend:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine.attention import masked_attention, visible_mask
 from engine.attention_trials import attention_trials
 from engine.cancelling import cancelling_factors
+from engine.invariance import KEY_TILE, round_up
 from engine.models.packed import AttentionRule, ModelShape
 from engine.probe import probe
 from tests.engine.attention_mix import Mix, Token, plainly_attended, shape_of
@@ -105,6 +106,27 @@ def test_a_longer_prompt_beside_it_changes_no_row(is_native: bool) -> None:
         row, beside = Token(0, 520, 0, 20), Token(1, 1000, 1, 250)
         alone, together = (Mix(shape, rows, [], is_native) for rows in ([row], [row, beside]))
         assert torch.equal(alone.attended()[0], together.attended()[0])
+
+
+@pytest.mark.parametrize("num_queries", [1, 4, 64])
+def test_more_padding_changes_no_bits_however_many_keys_there_are(num_queries: int) -> None:
+    most, generator = 1344, torch.Generator().manual_seed(5)
+    q_1KQD = torch.randn(1, 2, num_queries, 16, generator=generator)
+    k_1KSD, v_1KSD = torch.randn(2, 1, 2, most, 16, generator=generator)
+    for length in (1, 200, 256, 257, 300, 384, 440, 448, 449, 512, 700, 769, 800, 960, 1025):
+        ends = torch.tensor([[length]])
+        outs = [
+            masked_attention(
+                q_1KQD,
+                k_1KSD[:, :, :num_keys],
+                v_1KSD[:, :, :num_keys],
+                visible_mask(ends - 1, ends, num_keys, None),
+                AttentionRule(scale=0.25),
+            )
+            for num_keys in range(round_up(length, KEY_TILE), most + 1, KEY_TILE)
+        ]
+        assert all(torch.equal(out, outs[0][0]) for out, _ in outs)
+        assert all(torch.equal(lse, outs[0][1]) for _, lse in outs)
 
 
 def test_padding_changes_no_order_of_sums_in_half_precision() -> None:
