@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ def read_defaults(folder: Path, config: Any) -> tuple[GenerationDefaults, frozen
     path = folder / _FILE
     fields = read_json(path) if path.is_file() else {}
     said = {name: value for name in _FIELDS if (value := fields.get(name)) is not None}
-    if said.get("top_k") == 0:  # transformers' word for all
+    if said.get("top_k") in (0, -1):  # transformers' word for all, and vLLM's
         del said["top_k"]
+    if said.get("top_p") == 0:  # to transformers, the likeliest token alone
+        said["top_p"] = sys.float_info.min
     if "temperature" not in said and fields.get("do_sample") is False:
         said["temperature"] = 0.0
     ends = fields.get("eos_token_id")

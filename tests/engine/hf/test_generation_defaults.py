@@ -72,8 +72,21 @@ def test_greedy_is_what_says_so_and_names_no_temperature(
     assert load(folder, **fields).generation_defaults.temperature == temperature
 
 
-def test_no_top_k_is_written_as_0(folder: Path) -> None:
-    assert load(folder, top_k=0).generation_defaults.top_k is None
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"top_k": 0, "top_p": 1.0, "min_p": 0},
+        {"top_k": -1, "top_p": 1, "min_p": 0.0, "repetition_penalty": 1.0},
+        {"temperature": None, "top_k": None, "top_p": None, "repetition_penalty": None},
+    ],
+)
+def test_what_a_file_switches_off_is_off(folder: Path, fields: dict[str, Any]) -> None:
+    assert row(load(folder, **fields)) == row(load(folder))
+
+
+def test_a_top_p_of_0_leaves_the_likeliest_token_as_in_transformers(folder: Path) -> None:
+    model = load(folder, top_p=0)
+    assert row(model).tokens == row(model, temperature=0.0).tokens != row(model, top_p=1.0).tokens
 
 
 @pytest.mark.parametrize(
@@ -81,7 +94,10 @@ def test_no_top_k_is_written_as_0(folder: Path) -> None:
     [
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 2}, "top_p"),
-        ({"top_k": -1}, "top_k"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"top_k": -2}, "top_k"),
+        ({"top_k": 2.5}, "top_k"),
+        ({"min_p": 1.5}, "min_p"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"eos_token_id": "end"}, "eos_token_id"),
     ],
