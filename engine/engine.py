@@ -15,7 +15,7 @@ from engine.controls.compiled import ControlsCompiler
 from engine.errors import EngineError, RequestError, SchedulingError
 from engine.generation_defaults import GenerationDefaults
 from engine.kv_budget import KVBudget
-from engine.limits import allowed_new_tokens, check_vocabulary
+from engine.limits import allowed_new_tokens, check_vocabulary, end_tokens
 from engine.memory import default_budget
 from engine.models.packed import ModelShape, is_packed
 from engine.next_tokens import append_tokens
@@ -29,7 +29,7 @@ from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.state import RequestState
 from engine.stats import EngineStats
-from engine.tool_use import Tool, terminal_tokens
+from engine.tool_use import Tool
 from engine.wave_runner import WaveRunner, seed_shape
 from vocab.tokenizer import Tokenizer
 
@@ -52,14 +52,14 @@ class Engine:
         self.tokenizer = tokenizer
         self.config = config or EngineConfig()
         self.stats = EngineStats()
-        self._terminal = getattr(model, "end_tokens", None) or terminal_tokens(tokenizer)
         self._states: dict[str, RequestState] = {}
         self._streaming: set[str] = set()
         self._unread: list[RequestResult] = []
         self._is_broken = False
         shape: ModelShape = model.shape if is_packed(model) else seed_shape(model)
         check_vocabulary(tokenizer, shape)
-        self._controls = ControlsCompiler(shape.vocab_size, tokenizer, self._terminal)
+        ends = end_tokens(model, tokenizer, shape)
+        self._controls = ControlsCompiler(shape.vocab_size, tokenizer, ends)
         verdict = _probed(model, self.config)
         row_tile = verdict.policy.row_tile
         self._defaults: GenerationDefaults = getattr(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.checks import check_integer
 from engine.config import EngineConfig
 from engine.errors import ModelError, RequestError
 from engine.models.packed import ModelShape
 from engine.request import Request
+from engine.tool_use import terminal_tokens
 from vocab.tokenizer import Tokenizer
 
 
@@ -44,3 +47,14 @@ def check_vocabulary(tokenizer: Tokenizer | None, shape: ModelShape) -> None:
             f"the tokenizer has {size} tokens and the model {shape.vocab_size}: "
             "it is another model's tokenizer"
         )
+
+
+def end_tokens(model: Any, tokenizer: Tokenizer | None, shape: ModelShape) -> frozenset[int]:
+    """The tokens that end rows: those that the model names, else its tokenizer's.
+
+    Only such as the model can come to: a tokenizer may name more, and to forbid one of those for a
+    while would be to write beside the model's logits.
+    """
+    ends: frozenset[int] = getattr(model, "end_tokens", None) or terminal_tokens(tokenizer)
+    size = shape.vocab_size
+    return ends if size is None else frozenset(end for end in ends if 0 <= end < size)

@@ -191,6 +191,21 @@ class Ends16(SmallTokenizer):
         return 16
 
 
+class EndsBeyond(Ends16):
+    """It names an end that is not among its tokens, nor among the model's."""
+
+    def encode_special(self, name: str) -> int:
+        return 16 + super().encode_special(name)
+
+
+def test_an_end_that_the_model_can_not_come_to_is_put_off_in_no_row() -> None:
+    """In the flat logits of a batch it would be a token of the row after it: here 17, its 1."""
+    model = ScriptedModel(1, [1], vocab_size=16)
+    asked = request("a", [1], 3, max_tokens=4, temperature=0, min_tokens=4)
+    rows = run_all(model, [asked], EndsBeyond())["a"]
+    assert [row.tokens for row in rows] == [[1] * 4] * 3
+
+
 def test_a_forced_token_ends_no_row_that_is_too_short() -> None:
     tokenizer = ByteTokenizer()
     special = tokenizer.encode_special
