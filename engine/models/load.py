@@ -15,6 +15,7 @@ from engine.models import hf
 from engine.models.checkpoint import find_checkpoint, read_weights
 from engine.models.hf import TransformersModel
 from engine.models.hf.progress import Progress
+from engine.models.load_meter import LoadMeter
 from engine.models.nanochat import GPT, GPT2026, GPTConfig, model_of, read_config
 from vocab.conversation import render_question
 from vocab.errors import TokenizerError
@@ -55,9 +56,10 @@ def load_model(
         )
         find: Callable[[], Tokenizer | None] = partial(find_hf_tokenizer, folder)
     else:
-        checkpoint = find_checkpoint(folder)
-        model = _build(read_config(checkpoint.model_config), checkpoint.weights_path)
-        model.to(device=device, dtype=wanted)
+        meter, checkpoint = LoadMeter(), find_checkpoint(folder)
+        config = read_config(checkpoint.model_config)
+        model = _build(config, checkpoint.weights_path).to(device=device, dtype=wanted)
+        meter.report(folder, config.version, model)
         find = partial(find_tokenizer, folder, checkpoint.tokenizer_name)
     if tokenizer is None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -64,6 +65,14 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path, prefix: str) -> None:
     assert tokenizer is None
     prompt = request("a", [1, 2, 3], num_samples=2, max_tokens=20)
     assert run_all(model, [prompt]) == run_all(a_model(), [prompt])
+
+
+def test_loading_reports_what_it_took(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "rowmill.engine"):
+        load_model(write(tmp_path), dtype="bfloat16")
+    (line,) = (record.message for record in caplog.records)
+    for word in (str(tmp_path), "nanochat of 2025", "million", "bfloat16", " s ", "MiB"):
+        assert word in line
 
 
 def test_without_a_tokenizer_rows_run_on_token_ids_to_their_length(tmp_path: Path) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import resource
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +16,8 @@ from engine.models.hf.layers import replace_layers
 from engine.models.hf.model import TransformersModel
 from engine.models.hf.progress import Progress, told_progress
 from engine.models.hf.recording import Call
+from engine.models.load_meter import LoadMeter
 from engine.models.packed import ModelShape
-
-log = logging.getLogger("rowmill.engine")
 
 
 def load_checkpoint(
@@ -36,7 +31,7 @@ def load_checkpoint(
     Nothing is fetched from anywhere, no code of the folder is run, and no pickle is read. Raises
     ModelError, which names the folder and says what is missing or why the model is not run.
     """
-    started, before = time.monotonic(), _peak_bytes()
+    meter = LoadMeter()
     model_type = read_config(folder)["model_type"]
     check_weights(folder)
     try:
@@ -44,17 +39,8 @@ def load_checkpoint(
         packed, off_by = _checked(model, device, folder)
     except ModelError as error:
         raise ModelError(f"{folder}: {model_type}: {error}") from error.__cause__
-    log.info(
-        "%s: %s, %.3g million parameters in %s, loaded in %.1f s and %d MiB; logits within %.1g "
-        "of eager attention's",
-        folder,
-        model_type,
-        sum(its.numel() for its in packed.parameters()) / 10**6,
-        packed.dtype,
-        time.monotonic() - started,
-        (_peak_bytes() - before) // 2**20,
-        off_by,
-    )
+    also = f"; logits within {off_by:.1g} of eager attention's"
+    meter.report(folder, model_type, packed, also)
     return packed
 
 
@@ -141,9 +127,3 @@ def _shape(calls: list[Call], vocab_size: int, longest: int) -> ModelShape:
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
