@@ -46,6 +46,10 @@ class PagedPrompt:
             self._table[len(self.pages)] = page.kv.data_ptr()
             self.pages.append(page)
 
+    def replace(self, number: int, page: Block) -> None:
+        self._table[number] = page.kv.data_ptr()
+        self.pages[number] = page
+
 
 class PromptPages:
     """See `engine.prompts.Prompts` for the contract."""
@@ -117,11 +121,13 @@ class PromptPages:
         prompt: PagedPrompt = chunk.request.prefix
         prompt.num_tokens = chunk.end
         first = chunk.start // PAGE
-        whole = zip(self._cache.names(chunk.request)[first:], prompt.pages[first:], strict=False)
-        for name, page in whole:
-            if name not in self._cache:
-                self._cache.add(name, page)
-                self._num_own -= 1
+        names = self._cache.names(chunk.request)[first : len(prompt.pages)]
+        for number, name in enumerate(names, start=first):
+            if name in self._cache:  # the same bits; two of them would be more than `cost` counts
+                prompt.replace(number, *self._cache.acquire([name]))
+            else:
+                self._cache.add(name, prompt.pages[number])
+            self._num_own -= 1
 
     def trim(self) -> None:
         """There is no reserve."""

@@ -214,6 +214,30 @@ def test_prompts_that_share_their_beginning_share_its_memory() -> None:
     assert engine.num_running_rows == 16
 
 
+def test_a_block_that_the_budget_counts_once_is_there_once() -> None:
+    """Also where one request computes what is in the cache, to tell of its prompt, and holds on to
+    blocks whose beginning then goes."""
+    if not IS_NATIVE:
+        pytest.skip("in torch's way each has a copy")
+    budget = 24 * 64
+    engine = new_engine(MODEL, kv_budget_tokens=budget, max_rows=3)
+    one_after_another(engine, [request("a", prompt_of(576, 0)[:257], max_tokens=1)])
+
+    def step_with(name: str, prompt: list[int], num_tokens: int, **params: Any) -> None:
+        engine.submit(request(name, prompt, max_tokens=num_tokens, **params))
+        for _ in range(4):
+            engine.step()
+            assert engine.kv_tokens <= budget
+
+    step_with("telling", beginning_alike(576, 1, 0), 64, return_prompt_logprobs=True)
+    step_with("large", prompt_of(12 * 64, 1), 1)
+    step_with("one", beginning_alike(576, 1, 1), 64)
+    step_with("other", beginning_alike(576, 1, 2), 64)
+    engine.cancel("telling")
+    step_with("last", prompt_of(10 * 64, 2), 64)
+    assert engine.num_running_rows == 3
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
     num_common: int
@@ -221,10 +245,13 @@ class Asked:
     trunk: int
     seed: int
     num_samples: int
+    is_telling: bool
+    """Whether it asks for its prompt's log-probabilities, and so reads no block."""
 
     def request(self, name: str) -> Request:
         prompt = beginning_alike(self.num_common, self.num_own, self.seed, self.trunk)
-        return request(name, prompt, self.num_samples, max_tokens=5, seed=self.seed)
+        params = {"seed": self.seed, "return_prompt_logprobs": self.is_telling}
+        return request(name, prompt, self.num_samples, max_tokens=5, **params)
 
 
 @lru_cache(4096)
@@ -240,6 +267,7 @@ asked = st.builds(
     trunk=st.integers(0, 1),
     seed=st.integers(0, 2),
     num_samples=st.integers(1, 5),
+    is_telling=st.sampled_from([False, False, False, True]),
 )
 limits: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
