@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from engine.cancelling import cancelling_factors, is_half
 from engine.invariance import ROW_TILES, round_up
+from engine.models.linear import MOST_NUMBERS
 from engine.models.packed import PackedModel
 from engine.models.placement import device_of
 from engine.trial import Trial
@@ -27,8 +28,6 @@ _FORWARD_ROWS = 128
 _SHARED_OUT = 2**17
 """Numbers that torch shares out among some threads, at bounds that the number of rows decides."""
 _MOST_ROWS = 4096
-_MOST_NUMBERS = 2**23
-"""In a product's result, unless running rows alone make more."""
 
 
 def product_trials(model: nn.Module, num_rows: int, num_tokens: int, tile: int) -> list[Trial]:
@@ -50,7 +49,7 @@ def product_trials(model: nn.Module, num_rows: int, num_tokens: int, tile: int) 
     inputs_MC = torch.randn(round_up(most, step), widest, generator=generator)
     trials = []
     for layer in layers.values():
-        its_most = min(most, max(_MOST_NUMBERS // layer.out_features, num_rows))
+        its_most = min(most, max(MOST_NUMBERS // layer.out_features, num_rows))
         trials.append(_product_trial(layer, inputs_MC[: round_up(its_most, step)], tile))
     return trials
 

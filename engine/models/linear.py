@@ -6,8 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.invariance import round_up
+from engine.invariance import ROW_TILES, round_up
 from engine.native import kernels_for
+
+MOST_NUMBERS = 2**23
+"""In a product's result that the probe tries, unless running rows alone make more."""
+_WIDE = 2**15
+"""Outputs of a layer that nothing but a model's head has."""
 
 
 class Linear(nn.Linear):
@@ -38,7 +43,7 @@ class Linear(nn.Linear):
         """`[..., in]` to `[..., out]`."""
         kernels = kernels_for(x)
         if kernels is None or kernels_for(self.weight) is None:
-            return F.linear(x, self.weight, self.bias)
+            return self._in_parts(x)
         assert x.size(-1) == self.in_features, f"{x.shape} for {self.in_features} features"
         panels, x = self._panels(kernels.panel), x.contiguous()
         out = x.new_empty(*x.shape[:-1], self.out_features)
@@ -52,6 +57,21 @@ class Linear(nn.Linear):
             torch.get_num_threads(),
         )
         return out if self.bias is None else out.add_(self.bias)
+
+    def _in_parts(self, x: Tensor) -> Tensor:
+        """By torch: of a head, no more rows at once than the probe tries of it.
+
+        They may be hundreds, where a prompt's log-probabilities are asked for. The parts are whole
+        tiles, if all rows together are.
+        """
+        most = max(MOST_NUMBERS // self.out_features // ROW_TILES[-1], 1) * ROW_TILES[-1]
+        if self.out_features < _WIDE or x.numel() <= most * self.in_features:
+            return F.linear(x, self.weight, self.bias)
+        rows = x.reshape(-1, self.in_features)
+        out = x.new_empty(len(rows), self.out_features)
+        for its_out, its_rows in zip(torch.split(out, most), torch.split(rows, most), strict=True):
+            its_out.copy_(F.linear(its_rows, self.weight, self.bias))
+        return out.view(*x.shape[:-1], self.out_features)
 
     def _panels(self, size: int) -> Tensor:
         """The weights as `[panels, in, outputs of a panel]`, with zeros after the last output."""

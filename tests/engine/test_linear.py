@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
 
+from engine.model_trials import product_trials
 from engine.models.linear import Linear
 
 sizes = st.integers(1, 200)
@@ -42,6 +46,43 @@ def test_rows_have_the_same_bits_in_any_company(
     last = data.draw(st.integers(first, num_rows - 1))
     together = layer(x)
     assert torch.equal(layer(x[first : last + 1]), together[first : last + 1])
+
+
+class Products(TorchFunctionMode):
+    """Notes the rows of torch's products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_rows: list[int] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is F.linear:
+            self.num_rows.append(args[0].numel() // args[0].size(-1))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("out_features", [2**15, 50_304, 152_064])
+def test_torch_multiplies_by_a_head_for_as_many_rows_as_the_probe_tries(out_features: int) -> None:
+    """In half precision no kernel of ours serves; 576 is a chunk beside 64 rows."""
+    layer = layer_of(8, out_features).bfloat16()
+    x = inputs_of(576, 8).bfloat16()
+    with Products() as products:
+        (trial,) = product_trials(layer, num_rows=64, num_tokens=4096, tile=16)
+        logits = layer(x.unsqueeze(0))[0]
+    assert sum(products.num_rows) == 576
+    assert max(products.num_rows) <= max(trial.sizes)
+    assert all(its % 64 == 0 for its in products.num_rows)
+    assert torch.equal(logits[-64:], layer(x[-64:]))
+    assert torch.allclose(logits, F.linear(x, layer.weight), atol=0.1, rtol=0.02)
+
+
+def test_torch_multiplies_by_other_layers_at_once() -> None:
+    layer = layer_of(8, 2**14).bfloat16()
+    with Products() as products:
+        layer(inputs_of(2048, 8).bfloat16())
+    assert products.num_rows == [2048]
 
 
 CHANGES: dict[str, Callable[[Linear], object]] = {
