@@ -67,9 +67,12 @@ def explained(model: type[BaseModel], error: ValidationError) -> InvalidJobError
     return InvalidJobError(field, brief(problem["input"]) + place, limit)
 
 
-def unknown_field(model: type[BaseModel], field: str) -> InvalidJobError:
+def unknown_field(
+    model: type[BaseModel], field: str, beside: tuple[str, ...] = ()
+) -> InvalidJobError:
+    """`beside` are names that would do although they are no field of the model."""
     is_plain = field.isidentifier() and len(field) <= _LONGEST_NAME
-    limit = f"one of {', '.join(model.model_fields)}"
+    limit = f"one of {', '.join([*model.model_fields, *beside])}"
     return InvalidJobError(field if is_plain else brief(field), "this field", limit)
 
 

@@ -8,9 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 from jobs import GenerateJob, InvalidJobError
+from jobs.field_limits import unknown_field
 from jobs.names import check_job_id
 from vocab import ConversationError, load_tokenizer
 from vocab.conversation import render_question, render_text
+
+_BESIDE = ("text", "job_id")
+"""What a line may have that is no field of a job."""
 
 
 class JobLines:
@@ -27,6 +31,9 @@ class JobLines:
         Raises InvalidJobError.
         """
         fields = {**self._fields, **line}
+        for name in fields:
+            if name not in _BESIDE and name not in GenerateJob.model_fields:
+                raise unknown_field(GenerateJob, name, _BESIDE)
         job_id = fields.pop("job_id", None)
         if job_id is None:
             job_id = uuid4().hex

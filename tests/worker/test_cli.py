@@ -189,6 +189,13 @@ def test_a_bad_line_is_named_and_nothing_is_pushed(
     assert pushed() == {}
 
 
+def test_who_misspells_a_field_of_a_line_is_told_all_that_there_are(rowmill: Rowmill) -> None:
+    result = rowmill("submit", stdin='{"txet": "What is 2 + 3?"}')
+    assert result.stderr.startswith("rowmill: txet: this field is not allowed; it must be one of ")
+    for name in ("prompt_tokens", "seed", "text", "job_id"):
+        assert f"{name}, " in result.stderr or f"{name}\n" in result.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
