@@ -121,7 +121,7 @@ class PromptPages:
         prompt: PagedPrompt = chunk.request.prefix
         prompt.num_tokens = chunk.end
         first = chunk.start // PAGE
-        names = self._cache.names(chunk.request)[first : len(prompt.pages)]
+        names = self._cache.names(chunk.request)[first : chunk.end // PAGE]
         for number, name in enumerate(names, start=first):
             if name in self._cache:  # the same bits; two of them would be more than `cost` counts
                 prompt.replace(number, *self._cache.acquire([name]))
