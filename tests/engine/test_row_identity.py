@@ -14,16 +14,20 @@ import pytest
 from engine import Engine, Request
 from engine.models import demo_prompt, load_model
 from tests.engine.models import SHAPES, SeedModel, random_model
-from tests.engine.runs import Rows, SmallTokenizer, new_engine, prompt_of, request, run_all
+from tests.engine.runs import Rows, SmallTokenizer, drain, new_engine, prompt_of, request, run_all
 from vocab.tokenizer import Tokenizer
 
 TOKENIZER = SmallTokenizer()
 
 
 def all_alone(model: Any, mix: list[Request], tokenizer: Tokenizer | None = TOKENIZER) -> Rows:
-    """Each request's rows, each run where nothing shares the batch."""
-    runs = [run_all(model, [each], tokenizer, max_rows=1) for each in mix]
-    return {name: rows for run in runs for name, rows in run.items()}
+    """Each request's rows, run one after the other, so that nothing shares the batch."""
+    engine = new_engine(model, tokenizer, max_rows=1, prefix_cache=False)
+    alone: Rows = {}
+    for each in mix:
+        engine.submit(each)
+        alone |= drain(engine)
+    return alone
 
 
 def joining(engine: Engine, mix: list[Request], steps: list[int]) -> Rows:

@@ -65,8 +65,9 @@ def test_rows_are_the_same_by_generate_as_by_submit(rows_alone: list[Plain]) -> 
     model, tokenizer = load_model("demo")
     engine = new_engine(model, tokenizer)
     streams = [engine.generate(**generate_fields(job)) for job in JOBS]
-    for stream, expected in zip(streams, rows_alone, strict=True):
-        assert list(stream) == columns_of([RowResult(*row) for row in expected])
+    for stream, job, expected in zip(streams, JOBS, rows_alone, strict=True):
+        rows = [RowResult(*row) for row in expected]
+        assert list(stream) == columns_of(rows, job.prompt_tokens)
     assert demo_rows(max_rows=64) == rows_alone
 
 
