@@ -1,10 +1,10 @@
-"""Checks of a request's values, and how an error shows them."""
+"""Checks of a request's values, and how an error shows what is wrong."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.errors import RequestError
@@ -72,3 +72,8 @@ def shown(value: Any) -> str:
     except ValueError:  # Python writes no integer of thousands of digits
         text = f"{type(value).__name__} with an integer too long to write"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names, and how many there are besides."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine.checks import some_of
 from engine.errors import ModelError
 from engine.models import hf
 from engine.models.checkpoint import find_checkpoint, read_weights
@@ -93,10 +94,10 @@ def _check_shapes(
 ) -> None:
     """Raise ModelError unless these are the weights of this architecture, all and no others."""
     if missing := sorted(expected.keys() - weights.keys()):
-        raise ModelError(f"{weights_path} lacks {_some(missing)}; model_config is of {version}")
+        raise ModelError(f"{weights_path} lacks {some_of(missing)}; model_config is of {version}")
     if unknown := sorted(weights.keys() - expected.keys()):
         raise ModelError(
-            f"{weights_path} is of another architecture: it has {_some(unknown)}; "
+            f"{weights_path} is of another architecture: it has {some_of(unknown)}; "
             f"model_config is of {version}"
         )
     for name, value in expected.items():
@@ -107,10 +108,6 @@ def _check_shapes(
             )
         if not weights[name].is_floating_point():
             raise ModelError(f"{weights_path}: {name} holds {weights[name].dtype}, not floats")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _checked_device(device: str | torch.device) -> torch.device:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.names import PEERS, PLOT_SUFFIXES, SEQUENTIAL, WORKLOADS
+from worker.cli.bench_report import bench_errors, show_report
 from worker.cli.options import Threads, names
-from worker.cli.output_file import check_writable, write_json
+from worker.cli.output_file import check_writable
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -72,12 +73,11 @@ def bench(
             return
         import engine  # noqa: F401  (before torch, whose environment it prepares)
         from bench.config import BenchConfig
-        from bench.errors import BenchConfigError, BenchError
         from bench.run import run
         from bench.table import tables
 
         _check_files(json, plot, peers)
-        try:
+        with bench_errors():
             config = BenchConfig(
                 workloads=names(workloads),
                 peers=names(peers),
@@ -96,14 +96,7 @@ def bench(
             leave_on_sigterm()
             with out.status("bench") as status:
                 report = run(config, status.update)
-        except BenchConfigError as error:
-            raise BadInputError(str(error)) from error
-        except BenchError as error:
-            raise FailureError(str(error)) from error
-        for table in tables(report):
-            out.print(table)
-        if json is not None:
-            write_json("--json", json, report.to_json())
+        show_report(report, tables(report), json)
         if plot is not None:
             _draw(report, plot)
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output_file import check_writable, write_json
-from worker.cli.reporting import FailureError, leave_on_sigterm, out, reported_errors
+from worker.cli.bench_report import bench_errors, show_report
+from worker.cli.output_file import check_writable
+from worker.cli.reporting import leave_on_sigterm, out, reported_errors
 from worker.embedded import embedded_server
 
 
@@ -38,7 +39,6 @@ def bench_queue(
     100,000 jobs. Compare only figures of one run. The defaults take about two minutes.
     """
     with reported_errors(), contextlib.ExitStack() as stack:
-        from bench.errors import BenchError
         from worker.queue_bench.config import QueueBenchConfig
         from worker.queue_bench.run import run
         from worker.queue_bench.table import tables
@@ -52,12 +52,6 @@ def bench_queue(
         )
         leave_on_sigterm()
         url = redis or stack.enter_context(embedded_server())
-        try:
-            with out.status("bench") as status:
-                report = run(url, config, status.update)
-        except BenchError as error:
-            raise FailureError(str(error)) from error
-        for table in tables(report):
-            out.print(table)
-        if json is not None:
-            write_json("--json", json, report.to_json())
+        with bench_errors(), out.status("bench") as status:
+            report = run(url, config, status.update)
+        show_report(report, tables(report), json)

@@ -8,15 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.bench_report import bench_errors, show_report
 from worker.cli.options import Threads, names
-from worker.cli.output_file import check_writable, write_json
-from worker.cli.reporting import (
-    BadInputError,
-    FailureError,
-    leave_on_sigterm,
-    out,
-    reported_errors,
-)
+from worker.cli.output_file import check_writable
+from worker.cli.reporting import leave_on_sigterm, out, reported_errors
 
 
 def bench_sample(
@@ -44,7 +39,6 @@ def bench_sample(
     Compare only figures of one run. The defaults take about eight minutes.
     """
     with reported_errors():
-        from bench.errors import BenchConfigError, BenchError
         from worker.sample_bench.config import SampleBenchConfig
         from worker.sample_bench.run import run
         from worker.sample_bench.table import tables
@@ -55,18 +49,11 @@ def bench_sample(
         asked["workloads"] = None if workloads is None else names(workloads)
         asked["memory_inputs"] = None if memory else ()
         leave_on_sigterm()
-        try:
+        with bench_errors():
             config = dataclasses.replace(
                 SampleBenchConfig.quick() if quick else SampleBenchConfig(),
                 **{name: value for name, value in asked.items() if value is not None},
             )
             with out.status("bench") as status:
                 report = run(config, status.update)
-        except BenchConfigError as error:
-            raise BadInputError(str(error)) from error
-        except BenchError as error:
-            raise FailureError(str(error)) from error
-        for table in tables(report):
-            out.print(table)
-        if json is not None:
-            write_json("--json", json, report.to_json())
+        show_report(report, tables(report), json)

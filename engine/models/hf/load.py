@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from engine.checks import some_of
 from engine.errors import ModelError
 from engine.models.hf import check, guards
 from engine.models.hf.attention import NAME, switch_attention
@@ -80,8 +81,7 @@ def _check_found(found: dict[str, Any]) -> None:
         raise ModelError(f"{name} is {list(its)}, and by config.json {list(wanted)}")
     for kind, what in (("missing_keys", "lacks"), ("unexpected_keys", "has unknown")):
         if names := sorted(found.get(kind) or ()):
-            rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ModelError(f"{what} weights: {', '.join(names[:3])}{rest}")
+            raise ModelError(f"{what} weights: {some_of(names)}")
 
 
 def _checked(model: Any, device: torch.device, folder: Path) -> tuple[TransformersModel, float]:
