@@ -9,8 +9,9 @@ import redis
 
 
 def server_pid(connection: redis.Redis) -> int:
-    """Of the server; 0 while there is none."""
+    """Of the server; 0 while there is none, or it still reads its file."""
     try:
+        connection.ping()  # unlike this, INFO is answered by one that is loading
         server: Any = connection.info("server")
     except redis.RedisError:
         return 0
