@@ -13,10 +13,13 @@ rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
 server_url.py    the server's URL
 connection.py    the connection's timeouts and errors
-client.py        Client: submit, result, status, cancel
+client.py        Client: submit, result, stream, status, cancel
+async_client.py  AsyncClient: the same for asyncio
+row_delta.py     RowDelta: what a stream tells of a row
 function.py      the function name that jobs carry
 """
 
+from jobs.async_client import AsyncClient
 from jobs.client import Client
 from jobs.errors import (
     InvalidJobError,
@@ -30,6 +33,7 @@ from jobs.errors import (
     QueueFullError,
     ResultTimeoutError,
     ServerUnavailableError,
+    StreamDivergedError,
     WireError,
 )
 from jobs.function import FUNCTION_NAME, generate
@@ -37,12 +41,14 @@ from jobs.generate_job import GenerateJob
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
 from jobs.provenance import Provenance
+from jobs.row_delta import RowDelta
 from jobs.sampled_rows import Row, SampledRows
 from jobs.wire import WIRE_VERSION, MsgpackSerializer
 
 __all__ = [
     "FUNCTION_NAME",
     "WIRE_VERSION",
+    "AsyncClient",
     "Client",
     "GenerateJob",
     "InvalidJobError",
@@ -60,8 +66,10 @@ __all__ = [
     "QueueFullError",
     "ResultTimeoutError",
     "Row",
+    "RowDelta",
     "SampledRows",
     "ServerUnavailableError",
+    "StreamDivergedError",
     "WireError",
     "generate",
 ]

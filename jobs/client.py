@@ -14,6 +14,7 @@ from jobs.generate_job import GenerateJob
 from jobs.job_options import MAX_PAYLOAD_BYTES, JobOptions
 from jobs.job_status import JobStatus
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
+from jobs.row_delta import RowDelta
 from jobs.rq_queue import Pushed, RqQueue
 from jobs.sampled_rows import SampledRows
 from jobs.waiting import wait_for
@@ -178,6 +179,17 @@ class Client:
         for job_id in job_ids:
             check_job_id(job_id)
         return wait_for(self._queue, job_ids, timeout, self._max_block)
+
+    def stream(self, job_id: str, timeout: float | None = None) -> Iterator[RowDelta]:
+        """Yields what the job's rows say while they are sampled: each token once, in order.
+
+        Tokens come as they are made where the job was pushed with `stream=True`, and otherwise all
+        at its end; then and later they can be read again. It is over when every row's
+        `finish_reason` was told. Raises what `result` does, and StreamDivergedError.
+        """
+        result = self.result(job_id, timeout)
+        for index, row in enumerate(result.rows):
+            yield RowDelta(row=index, start=0, **row.model_dump())
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is no such job."""

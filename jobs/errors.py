@@ -11,6 +11,7 @@
     ├── JobNotFoundError                    no such job, or its result has expired
     ├── JobFailedError                      the worker gave up on the job
     ├── JobCancelledError                   somebody cancelled the job
+    ├── StreamDivergedError                 a second attempt made other tokens than were streamed
     └── ResultTimeoutError (TimeoutError)   the wait is over, the job is not
 
 Every error can be pickled: `args` is what its constructor takes.
@@ -159,6 +160,25 @@ class JobCancelledError(JobsError):
 
     def __str__(self) -> str:
         return f"job {self.job_id} was cancelled"
+
+
+class StreamDivergedError(JobsError):
+    """Another attempt at the job made other tokens than a reader of its stream has seen.
+
+    Only workers that are not reproducible do so, or those of two models on one queue.
+    """
+
+    def __init__(self, job_id: str, row: int, position: int) -> None:
+        super().__init__(job_id, row, position)
+        self.job_id = job_id
+        self.row = row
+        self.position = position
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id}: row {self.row} has another token at position {self.position} than "
+            "was streamed before: an attempt at it ran on a worker that is not reproducible"
+        )
 
 
 class ResultTimeoutError(JobsError, TimeoutError):

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from jobs.errors import InvalidJobError, brief
-from jobs.field_limits import above_zero, as_tuple, explained, integer, unknown_field
+from jobs.field_limits import above_zero, as_tuple, explained, flag, integer, unknown_field
 from jobs.names import NAME, NAME_LIMIT
 from jobs.sampling_fields import SamplingFields
 
@@ -22,6 +22,8 @@ UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
 MAX_PROMPT_TOKENS = 10**6
 MAX_NUM_SAMPLES = 2**16 - 1
+MAX_PRIORITY = 100
+MAX_URL_LENGTH = 2048
 
 Token = Annotated[int, Field(strict=True, ge=0, le=UINT32_MAX)]
 
@@ -31,6 +33,10 @@ Tokens = Annotated[
     FailFast(),
     Field(min_length=1, max_length=MAX_PROMPT_TOKENS),
     BeforeValidator(as_tuple),
+]
+
+WebhookUrl = Annotated[
+    str, Field(strict=True, max_length=MAX_URL_LENGTH, pattern=r"^https?://[^\s/?#]+[^\s]*$")
 ]
 
 
@@ -44,10 +50,12 @@ class GenerateJob(SamplingFields):
     gives the same row in whichever job it is asked for: rows 8 to 15 extend a job of eight rows to
     one of 16.
 
-    Three fields are about the job, not its rows. `deadline_seconds`: the job fails unless it is
+    The last fields are about the job, not its rows. `deadline_seconds`: the job fails unless it is
     done so many seconds after it was pushed. `tenant`: whose it is; a worker takes the tenants of
-    a queue by turns. `reply_to`: the list on which the job's ID is put when it has ended; see
-    `Client.replies`.
+    a queue by turns. `priority`: the tenant's share of them, which is so many times that of one
+    with priority 1. `reply_to`: the list on which the job's ID is put when it has ended; see
+    `Client.replies`. `stream`: whether its worker tells tokens as they come; see `Client.stream`.
+    `webhook_url`: where `rowmill webhooks` says that the job has ended.
     """
 
     prompt_tokens: Tokens = Field(
@@ -60,7 +68,13 @@ class GenerateJob(SamplingFields):
     seed: int = integer(0, 0, UINT64_MAX)
     deadline_seconds: float | None = above_zero(None, UINT32_MAX)
     tenant: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
+    priority: int = integer(1, 1, MAX_PRIORITY)
     reply_to: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
+    stream: bool = flag()
+    webhook_url: WebhookUrl | None = Field(
+        default=None,
+        description=f"None or an http:// or https:// URL of at most {MAX_URL_LENGTH} characters",
+    )
 
     @field_validator("first_row")
     @classmethod

@@ -18,6 +18,7 @@ ERRORS = [
     jobs.JobNotFoundError("a"),
     jobs.JobFailedError("a", "out of memory"),
     jobs.JobCancelledError("a"),
+    jobs.StreamDivergedError("a", 0, 3),
     jobs.ResultTimeoutError("a", 2.5),
 ]
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import bench, bench_queue, bench_sample, demo, result, sample, submit, worker
+from worker.cli import (
+    bench,
+    bench_queue,
+    bench_sample,
+    demo,
+    gateway,
+    result,
+    sample,
+    submit,
+    worker,
+)
 
 app = typer.Typer(
     help="Batched inference behind a job queue: the same tokens, whatever shares the batch.",
@@ -16,7 +26,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo.demo, worker.worker, sample.sample, submit.submit, result.result):
+for command in (
+    demo.demo,
+    worker.worker,
+    gateway.gateway,
+    sample.sample,
+    submit.submit,
+    result.result,
+):
     app.command()(command)
 
 # The bench of the engine by itself, and with a command that of the queue or of sampling.

@@ -1,0 +1,21 @@
+"""Gateway: the queue by HTTP, for services in any language. Knows jobs, and neither engine nor
+worker.
+
+config.py     GatewayConfig
+app.py        create_app: the ASGI application
+services.py   Services: what all requests share
+submission.py how requests become jobs
+caller.py     Caller: who asks
+errors.py     errors in OpenAI's shape
+access/       API keys and quotas
+openai/       /v1/completions, /v1/chat/completions, /v1/models
+native/       /v1/jobs
+batches/      /v1/files, /v1/batches
+webhooks/     the process that tells services of jobs that ended
+page/         the web page
+"""
+
+from gateway.app import create_app
+from gateway.config import GatewayConfig
+
+__all__ = ["GatewayConfig", "create_app"]
