@@ -8,7 +8,7 @@ provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
 job_status.py    where a job stands
 job_options.py   timeouts, lifetimes, attempts
-wire.py          both as bytes, with packed_rows.py, *_array.py and little_endian.py
+wire.py          both as bytes, with packed_*.py, columns.py, *_array.py and little_endian.py
 rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
 server_url.py    the server's URL

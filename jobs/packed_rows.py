@@ -18,19 +18,19 @@ where only `more` is there. Columns to come will be in `more`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.bit_array import pack_bits, unpack_bits
+from jobs.columns import cut, widths
 from jobs.errors import WireError
 from jobs.float_array import pack_floats, unpack_floats
 from jobs.generate_job import MAX_NUM_SAMPLES
 from jobs.sampled_rows import FinishReason, Row, SampledRows
 
-_REASONS: tuple[FinishReason, ...] = ("stop", "length")
-_BITS_TO_DIGITS = bytes.maketrans(b"\x00\x01", b"01")
-_DIGITS_TO_BITS = bytes.maketrans(b"01", b"\x00\x01")
+REASONS: tuple[FinishReason, ...] = ("stop", "length")
 
 
 def to_columns(result: SampledRows) -> list[object]:
@@ -39,8 +39,8 @@ def to_columns(result: SampledRows) -> list[object]:
     columns: list[object] = [
         tuple(chain.from_iterable(row.tokens for row in rows)),
         tuple(len(row.tokens) for row in rows),
-        _pack_bits(bytes(chain.from_iterable(row.masks for row in rows))),
-        tuple(_REASONS.index(row.finish_reason) for row in rows),
+        pack_bits(bytes(chain.from_iterable(row.masks for row in rows))),
+        tuple(REASONS.index(row.finish_reason) for row in rows),
         None if result.provenance is None else result.provenance.model_dump(),
     ]
     logprobs = _pack_logprobs(row.logprobs for row in rows)
@@ -55,12 +55,12 @@ def from_columns(columns: object) -> SampledRows:
     first, logprobs, more = _split(columns)
     tokens, lengths, masks, reasons, provenance = _checked(first)
     its = {
-        "tokens": _cut(tokens, lengths),
-        "masks": _cut(_unpack_bits(masks, len(tokens)), lengths),
-        "finish_reason": [_REASONS[reason] for reason in reasons],
+        "tokens": cut(tokens, lengths),
+        "masks": cut(unpack_bits(masks, len(tokens)), lengths),
+        "finish_reason": [REASONS[reason] for reason in reasons],
     }
     if logprobs is not None:
-        its["logprobs"] = _cut(unpack_floats(logprobs, len(tokens)), lengths)
+        its["logprobs"] = cut(unpack_floats(logprobs, len(tokens)), lengths)
     its |= _row_columns(more, len(tokens), lengths)
     try:
         return SampledRows.model_validate(
@@ -96,12 +96,9 @@ def _row_columns(
     its: dict[str, Sequence[Any]] = {}
     match more:
         case {"top_tokens": tuple(top_tokens), "top_logprobs": bytes(likely)}:
-            width, rest = divmod(len(top_tokens), num_tokens) if num_tokens else (0, 0)
-            if rest or (top_tokens and not width):
-                raise WireError(f"{len(top_tokens)} top tokens for {num_tokens} tokens")
-            widths = [width * length for length in lengths]
-            its["top_tokens"] = _cut(top_tokens, widths)
-            its["top_logprobs"] = _cut(unpack_floats(likely, len(top_tokens)), widths)
+            its_widths = widths(len(top_tokens), num_tokens, lengths)
+            its["top_tokens"] = cut(top_tokens, its_widths)
+            its["top_logprobs"] = cut(unpack_floats(likely, len(top_tokens)), its_widths)
         case {"top_tokens": _} | {"top_logprobs": _}:
             raise WireError("top_tokens are integers, and top_logprobs bytes beside them")
     match more:
@@ -156,28 +153,7 @@ def _checked(
     return tokens, lengths, masks, reasons, provenance
 
 
-def _cut(column: tuple[Any, ...], lengths: Sequence[int]) -> list[tuple[Any, ...]]:
-    ends = accumulate(lengths)
-    return [column[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
 def _pack_logprobs(columns: Iterable[Sequence[float] | None]) -> bytes | None:
     """None where there are none."""
     given = [column for column in columns if column is not None]
     return pack_floats(chain.from_iterable(given)) if given else None
-
-
-# Both ways go through Python's integers, whose base-2 conversions take linear time in C.
-
-
-def _pack_bits(bits: bytes) -> bytes:
-    value = int(bits[::-1].translate(_BITS_TO_DIGITS) or b"0", 2)
-    return value.to_bytes((len(bits) + 7) // 8, "little")
-
-
-def _unpack_bits(packed: bytes, num_bits: int) -> tuple[int, ...]:
-    value = int.from_bytes(packed, "little")
-    if len(packed) != (num_bits + 7) // 8 or value >> num_bits:
-        raise WireError(f"rows have {num_bits} tokens and not as many mask bits")
-    digits = format(value, f"0{num_bits}b")[::-1].encode() if num_bits else b""
-    return tuple(digits.translate(_DIGITS_TO_BITS))

@@ -23,19 +23,24 @@ What RQ puts in a payload: a job's `data` field is zlib around one whose body is
 whose body is extension 2. The keyword arguments are a GenerateJob's fields, of which those at their
 defaults may be missing. A job has no extension 2, and at most 2**20 integers and other items.
 
+A chunk of a job's stream has an array as its body, of the columns in `packed_deltas.py`, whose
+integers are extension 1 even if there are none.
+
 In Python, integers come back as a tuple, other arrays as lists, extension 2 as `SampledRows`.
 Pickle is never read or written. Only this file imports msgpack.
 """
 
 from array import array
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Any, TypeVar
 
 import msgpack
 
+from jobs import packed_deltas
 from jobs.errors import WireError, brief
 from jobs.int_array import pack_integers, unpack_integers
 from jobs.packed_rows import from_columns, to_columns
+from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
 
 WIRE_VERSION = 1
@@ -82,6 +87,17 @@ def read_call(payload: bytes) -> Any:
         return room.hold(integers)
 
     return _body(payload, read_extension, room)
+
+
+def dump_chunk(deltas: Sequence[RowDelta]) -> bytes:
+    """Writes what a job's stream tells at once; raises WireError unless the deltas are alike."""
+    columns = [_column(column) for column in packed_deltas.to_columns(deltas)]
+    return _packed({"v": WIRE_VERSION, "body": columns})
+
+
+def load_chunk(payload: bytes) -> tuple[RowDelta, ...]:
+    """Reads the deltas; raises WireError, and nothing else, whatever the bytes are."""
+    return packed_deltas.from_columns(_body(payload, _read_integers, _Room()))
 
 
 class _Room:
