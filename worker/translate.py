@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 
 from engine import Request, RequestResult, SamplingParams
-from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, SampledRows, WireError
-from jobs.errors import brief
-from jobs.wire import MsgpackSerializer, read_call
+from jobs import GenerateJob, InvalidJobError, SampledRows
+from jobs.payload import read_job
+from jobs.wire import MsgpackSerializer
 from worker.claim import Claim
 
 _PARAMS = tuple(field.name for field in dataclasses.fields(SamplingParams))
@@ -56,21 +55,6 @@ def to_request(job: GenerateJob, request_id: str) -> Request:
     )
 
 
-def read_job(payload: bytes, max_payload_bytes: int) -> GenerateJob:
-    """The job in RQ's `data` field; see `to_job`."""
-    call = read_call(_inflated(payload, max_payload_bytes))
-    if not isinstance(call, list | tuple) or len(call) != 4:
-        raise WireError("the payload is not a call of four parts")
-    function, instance, args, kwargs = call
-    if function == FUNCTION_NAME and args:
-        raise InvalidJobError("args", brief(args), "empty: a job's fields are keyword arguments")
-    if function != FUNCTION_NAME or instance is not None:
-        raise InvalidJobError(
-            "function", brief(function), f"{FUNCTION_NAME!r} with keyword arguments only"
-        )
-    return GenerateJob.parse(kwargs)
-
-
 def to_wire(result: RequestResult) -> bytes:
     """The rows as RQ's return value. They must all have ended well."""
     return MsgpackSerializer.dumps(to_rows(result))
@@ -80,20 +64,3 @@ def to_rows(result: RequestResult) -> SampledRows:
     """The rows and their provenance in the queue's words, which are the engine's."""
     assert all(row.finish_reason != "error" for row in result.rows), "these are no result"
     return SampledRows.model_validate(result, from_attributes=True)
-
-
-def _inflated(payload: bytes, max_bytes: int) -> bytes:
-    if not payload:
-        raise WireError("the payload is empty or missing")
-    if len(payload) > max_bytes:
-        raise WireError(f"the payload has {len(payload)} bytes, of at most {max_bytes}")
-    inflater = zlib.decompressobj()
-    try:
-        data = inflater.decompress(payload, max_bytes + 1)
-    except zlib.error:
-        return payload  # RQ also reads what is not compressed
-    if len(data) > max_bytes:
-        raise WireError(f"the payload inflates to more than {max_bytes} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise WireError("the payload is not exactly one zlib stream")
-    return data

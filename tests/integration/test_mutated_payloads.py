@@ -13,6 +13,7 @@ import redis
 from engine import RequestError
 from jobs import Client, GenerateJob, JobsError, MsgpackSerializer, SampledRows
 from jobs.job_options import MAX_PAYLOAD_BYTES
+from jobs.payload import read_job
 from tests.integration.conftest import StartWorker, WorkerProcess
 from tests.integration.hostile_hashes import all_jobs
 from tests.integration.hostile_job import Ending, HostileJob
@@ -20,7 +21,6 @@ from tests.integration.hostile_payloads import all_payloads
 from tests.integration.job_mixes import long_jobs, mixed_jobs
 from tests.integration.payload_bombs import all_bombs
 from tests.waiting import until
-from worker.translate import read_job
 
 Expected = Callable[[GenerateJob], SampledRows]
 

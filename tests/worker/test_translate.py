@@ -17,8 +17,9 @@ from engine import Engine, Request, RequestError, RequestResult, RowResult, Samp
 from engine.models import load_model
 from jobs import FUNCTION_NAME, GenerateJob, InvalidJobError, MsgpackSerializer, WireError
 from jobs.job_options import MAX_PAYLOAD_BYTES
+from jobs.payload import read_job
 from worker.claim import Claim
-from worker.translate import read_job, to_job, to_request, to_wire
+from worker.translate import to_job, to_request, to_wire
 
 FIELDS: dict[str, Any] = {
     "prompt_tokens": [1, 2, 3],
