@@ -9,12 +9,17 @@ names.py         which names jobs and queues may have
 job_status.py    where a job stands
 job_options.py   timeouts, lifetimes, attempts
 wire.py          both as bytes, with packed_*.py, columns.py, *_array.py and little_endian.py
+payload.py       a job's bytes as they lie in the server
+server_call.py   what is asked of the server, as data
 rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
+streaming.py     reading rows while they are sampled, with row_stream.py
+operations.py    all that clients do, but for making calls
 server_url.py    the server's URL
 connection.py    the connection's timeouts and errors
-client.py        Client: submit, result, stream, status, cancel
-async_client.py  AsyncClient: the same for asyncio
+client.py        Client: submit, result, stream, status, cancel; with blocking_server.py
+async_client.py  AsyncClient: the same for asyncio, with async_server.py
+client_options.py what both can be told
 row_delta.py     RowDelta: what a stream tells of a row
 function.py      the function name that jobs carry
 """

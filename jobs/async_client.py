@@ -1,23 +1,45 @@
 """AsyncClient: the client for services on asyncio."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from jobs.client import Client
+import redis.asyncio
+
+from jobs.async_server import AsyncServer
+from jobs.client_options import ClientOptions
+from jobs.connection import check_connection, longest_block, open_async_connection
 from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_status import JobStatus
+from jobs.operations import Operations
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
 
 
 class AsyncClient:
-    """Client, whose methods are awaited; see there for what they do and raise."""
+    """Client, whose methods are awaited; see there for what they do and raise.
 
-    def __init__(self, url: str, queue: str = "rowmill", **options: Any) -> None:
-        self._client = Client(url, queue, **options)
+    A connection that is given is a `redis.asyncio.Redis`. A client may be shared by all tasks of
+    one event loop, of which each holds a connection while it waits for the server: thousands may
+    wait at once, if server and process may have so many open. A task may be cancelled at any await.
+    """
+
+    def __init__(
+        self,
+        url_or_connection: str | redis.asyncio.Redis,
+        queue: str = "rowmill",
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        self._owns_connection = isinstance(url_or_connection, str)
+        self._connection = check_connection(
+            open_async_connection(url_or_connection)
+            if isinstance(url_or_connection, str)
+            else url_or_connection,
+            redis.asyncio.Redis,
+        )
+        self._operations = Operations(queue, longest_block(self._connection), **options)
+        self._server = AsyncServer(self._connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -31,12 +53,14 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        self._client.close()
+        """Closes the connections, if the client opened them."""
+        if self._owns_connection:
+            await self._connection.aclose()
 
     async def submit(
         self, job: GenerateJob | None = None, /, *, job_id: str | None = None, **fields: Any
     ) -> str:
-        return await asyncio.to_thread(self._client.submit, job, job_id=job_id, **fields)
+        return await self._server.run(self._operations.submit(job, job_id, fields))
 
     async def submit_many(
         self,
@@ -44,37 +68,33 @@ class AsyncClient:
         *,
         job_ids: Sequence[str] | None = None,
     ) -> list[str]:
-        return await asyncio.to_thread(self._client.submit_many, jobs, job_ids=job_ids)
+        return await self._server.run(self._operations.submit_many(jobs, job_ids))
 
     async def result(self, job_id: str, timeout: float | None = None) -> SampledRows:
-        return await asyncio.to_thread(self._client.result, job_id, timeout)
+        return await self._server.run(self._operations.result(job_id, timeout))
 
-    async def results(
+    def results(
         self, job_ids: Iterable[str], timeout: float | None = None
     ) -> AsyncIterator[tuple[str, SampledRows | JobsError]]:
-        for outcome in await asyncio.to_thread(
-            lambda: list(self._client.results(job_ids, timeout))
-        ):
-            yield outcome
+        return self._server.iterate(self._operations.results(job_ids, timeout))
 
-    async def stream(self, job_id: str, timeout: float | None = None) -> AsyncIterator[RowDelta]:
-        for delta in await asyncio.to_thread(lambda: list(self._client.stream(job_id, timeout))):
-            yield delta
+    def stream(self, job_id: str, timeout: float | None = None) -> AsyncIterator[RowDelta]:
+        return self._server.iterate(self._operations.stream(job_id, timeout))
 
     async def status(self, job_id: str) -> JobStatus:
-        return await asyncio.to_thread(self._client.status, job_id)
+        return await self._server.run(self._operations.status(job_id))
 
     async def cancel(self, job_id: str) -> bool:
-        return await asyncio.to_thread(self._client.cancel, job_id)
+        return await self._server.run(self._operations.cancel(job_id))
 
     async def delete(self, job_ids: Iterable[str]) -> int:
-        return await asyncio.to_thread(self._client.delete, job_ids)
+        return await self._server.run(self._operations.delete(job_ids))
 
     async def replies(self, name: str, timeout: float | None = None) -> list[str]:
-        return await asyncio.to_thread(self._client.replies, name, timeout)
+        return await self._server.run(self._operations.replies(name, timeout))
 
     async def worker_models(self) -> dict[str, str | None]:
-        return await asyncio.to_thread(self._client.worker_models)
+        return await self._server.run(self._operations.worker_models())
 
     async def num_queued(self, tenant: str | None = None) -> int:
-        return await asyncio.to_thread(self._client.num_queued, tenant)
+        return await self._server.run(self._operations.num_queued(tenant))

@@ -1,37 +1,27 @@
 """Client: how a service pushes jobs and reads rows back."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
-from uuid import uuid4
+from typing import Any, Self, Unpack
 
 import redis
 
+from jobs.blocking_server import BlockingServer
+from jobs.client_options import ClientOptions
 from jobs.connection import check_connection, longest_block, open_connection
-from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError, brief
+from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
-from jobs.job_options import MAX_PAYLOAD_BYTES, JobOptions
 from jobs.job_status import JobStatus
-from jobs.names import check_job_id, check_name, check_queue_name, queue_of
+from jobs.operations import Operations
 from jobs.row_delta import RowDelta
-from jobs.rq_queue import Pushed, RqQueue
 from jobs.sampled_rows import SampledRows
-from jobs.waiting import wait_for
-
-JOBS_PER_PUSH = 1000
-"""How many jobs go to the server in one round trip."""
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
-"""Seconds between looks at a queue that is full."""
 
 
 class Client:
     """Pushes jobs to one queue and reads their rows.
 
     `url_or_connection`: a redis://, rediss:// or unix:// URL, or a `redis.Redis` that leaves
-    responses as bytes. `timeout`, `result_ttl` and `failure_ttl` are whole seconds; see JobOptions.
-    `wait_when_full`: how many seconds a submit waits while `max_queued` jobs stand in the queue, or
-    in its tenant's: 0 raises QueueFullError at once, None waits for ever.
+    responses as bytes. `options` are those of ClientOptions.
     The constructor sends nothing. Any method raises ServerUnavailableError within seconds if the
     server does not answer, and InvalidJobError for a bad argument before anything is sent. A client
     may be shared by threads.
@@ -41,39 +31,17 @@ class Client:
         self,
         url_or_connection: str | redis.Redis,
         queue: str = "rowmill",
-        *,
-        timeout: int = 3600,
-        result_ttl: int = 86_400,
-        failure_ttl: int = 7 * 86_400,
-        max_attempts: int = 3,
-        max_queued: int | None = None,
-        wait_when_full: float | None = 0.0,
-        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        check_queue_name(queue)
-        options = JobOptions(
-            timeout=timeout,
-            result_ttl=result_ttl,
-            failure_ttl=failure_ttl,
-            max_attempts=max_attempts,
-            max_queued=max_queued,
-            max_payload_bytes=max_payload_bytes,
-        )
-        is_number = isinstance(wait_when_full, int | float)
-        if wait_when_full is not None and not (is_number and wait_when_full >= 0):
-            limit = "None or a number of seconds of at least 0"
-            raise InvalidJobError("wait_when_full", brief(wait_when_full), limit)
-        self._queue_name = queue
-        self._max_queued = max_queued
-        self._wait_when_full = wait_when_full
         self._owns_connection = isinstance(url_or_connection, str)
         self._connection = check_connection(
             open_connection(url_or_connection)
             if isinstance(url_or_connection, str)
-            else url_or_connection
+            else url_or_connection,
+            redis.Redis,
         )
-        self._max_block = longest_block(self._connection)
-        self._queue = RqQueue(queue, self._connection, options)
+        self._operations = Operations(queue, longest_block(self._connection), **options)
+        self._server = BlockingServer(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -99,10 +67,7 @@ class Client:
         A `job_id` of the caller's must be new: an ID that exists raises JobExistsError and changes
         nothing. Without one the job gets a random ID.
         """
-        if job is not None and fields:
-            raise InvalidJobError("job", "a job together with fields", "one or the other")
-        job_ids = None if job_id is None else [job_id]
-        return self.submit_many([fields if job is None else job], job_ids=job_ids)[0]
+        return self._server.run(self._operations.submit(job, job_id, fields))
 
     def submit_many(
         self,
@@ -117,42 +82,7 @@ class Client:
         existed: so a batch with IDs of the caller's can be pushed again after a failure. Where the
         queue is full, QueueFullError lists the IDs that were not pushed, and those that were.
         """
-        checked = [_checked(job, index) for index, job in enumerate(jobs)]
-        if job_ids is None:
-            job_ids = [uuid4().hex for _ in checked]
-        else:
-            _check_job_ids(job_ids, len(checked))
-        taken: list[str] = []
-        pairs = list(zip(job_ids, checked, strict=True))
-        for start in range(0, len(pairs), JOBS_PER_PUSH):
-            left = self._push(pairs[start : start + JOBS_PER_PUSH], taken)
-            if left:
-                assert self._max_queued is not None
-                full = queue_of(self._queue_name, left[0][1].tenant)
-                left += pairs[start + JOBS_PER_PUSH :]
-                left_ids = tuple(job_id for job_id, _ in left)
-                others = {*left_ids, *taken}
-                pushed = tuple(job_id for job_id in job_ids if job_id not in others)
-                raise QueueFullError(full, self._max_queued, left_ids, pushed, tuple(taken))
-        if taken:
-            raise JobExistsError(tuple(taken))
-        return list(job_ids)
-
-    def _push(
-        self, jobs: list[tuple[str, GenerateJob]], taken: list[str]
-    ) -> list[tuple[str, GenerateJob]]:
-        """Pushes jobs, waiting for room as long as is wanted; returns those for which there is
-        none, and adds the IDs that other jobs have to `taken`."""
-        started, wait = time.monotonic(), _FIRST_WAIT
-        while True:
-            answers = self._queue.push(jobs)
-            taken += [job_id for job_id, answer in answers.items() if answer is Pushed.TAKEN]
-            jobs = [(job_id, job) for job_id, job in jobs if answers[job_id] is Pushed.FULL]
-            patience = self._wait_when_full
-            if not jobs or (patience is not None and time.monotonic() >= started + patience):
-                return jobs
-            time.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
+        return self._server.run(self._operations.submit_many(jobs, job_ids))
 
     def result(self, job_id: str, timeout: float | None = None) -> SampledRows:
         """Waits until the job is done and returns its rows.
@@ -161,10 +91,7 @@ class Client:
         JobFailedError, JobCancelledError, JobNotFoundError (no such job, or its result has
         expired), or WireError if the result is not Rowmill's.
         """
-        (_, outcome), *_ = self.results([job_id], timeout)
-        if isinstance(outcome, JobsError):
-            raise outcome
-        return outcome
+        return self._server.run(self._operations.result(job_id, timeout))
 
     def results(
         self, job_ids: Iterable[str], timeout: float | None = None
@@ -175,10 +102,7 @@ class Client:
         all, the jobs that are left come with a ResultTimeoutError. The errors are those of
         `result`; a server that does not answer is raised.
         """
-        job_ids = list(job_ids)
-        for job_id in job_ids:
-            check_job_id(job_id)
-        return wait_for(self._queue, job_ids, timeout, self._max_block)
+        return self._server.iterate(self._operations.results(job_ids, timeout))
 
     def stream(self, job_id: str, timeout: float | None = None) -> Iterator[RowDelta]:
         """Yields what the job's rows say while they are sampled: each token once, in order.
@@ -187,14 +111,11 @@ class Client:
         at its end; then and later they can be read again. It is over when every row's
         `finish_reason` was told. Raises what `result` does, and StreamDivergedError.
         """
-        result = self.result(job_id, timeout)
-        for index, row in enumerate(result.rows):
-            yield RowDelta(row=index, start=0, **row.model_dump())
+        return self._server.iterate(self._operations.stream(job_id, timeout))
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is no such job."""
-        check_job_id(job_id)
-        return self._queue.status(job_id)
+        return self._server.run(self._operations.status(job_id))
 
     def cancel(self, job_id: str) -> bool:
         """Cancels a job: it leaves the queue, or its worker gives it up.
@@ -202,21 +123,14 @@ class Client:
         Whoever waits for its result gets JobCancelledError at once. Returns False if it was
         finished, failed or cancelled before; raises JobNotFoundError if there is no such job.
         """
-        check_job_id(job_id)
-        return self._queue.cancel(job_id)
+        return self._server.run(self._operations.cancel(job_id))
 
     def delete(self, job_ids: Iterable[str]) -> int:
         """Deletes jobs that are done, with their rows, and returns how many.
 
         Jobs that are queued or running, and IDs that no job has, are left alone.
         """
-        if isinstance(job_ids, str):
-            raise InvalidJobError("job_ids", brief(job_ids), "a list of IDs")
-        job_ids = list(job_ids)
-        for job_id in job_ids:
-            check_job_id(job_id)
-        chunks = range(0, len(job_ids), JOBS_PER_PUSH)
-        return sum(self._queue.delete(job_ids[at : at + JOBS_PER_PUSH]) for at in chunks)
+        return self._server.run(self._operations.delete(job_ids))
 
     def replies(self, name: str, timeout: float | None = None) -> list[str]:
         """Takes the IDs of jobs that have ended off the reply list that they named (`reply_to`).
@@ -226,13 +140,7 @@ class Client:
         outcome is stored, and is gone once it is taken: who dies with IDs in hand asks for their
         jobs' results again. A list is kept for a week after its last job ended.
         """
-        check_name("reply_to", name)
-        until = float("inf") if timeout is None else time.monotonic() + timeout
-        while True:
-            left = until - time.monotonic()
-            job_ids = self._queue.replies(name, JOBS_PER_PUSH, min(left, self._max_block))
-            if job_ids or left <= self._max_block:
-                return job_ids
+        return self._server.run(self._operations.replies(name, timeout))
 
     def worker_models(self) -> dict[str, str | None]:
         """The fingerprint of the model that each worker of the queue serves, by the worker's name.
@@ -240,29 +148,8 @@ class Client:
         As in a row's provenance; None for a model whose weights can't be read. A worker that is
         killed is named for two more of its leases.
         """
-        return self._queue.worker_models()
+        return self._server.run(self._operations.worker_models())
 
     def num_queued(self, tenant: str | None = None) -> int:
         """How many jobs wait for a worker: of a tenant, or of those that are nobody's."""
-        if tenant is not None:
-            check_name("tenant", tenant)
-        return self._queue.num_queued(tenant)
-
-
-def _checked(job: GenerateJob | Mapping[str, Any], index: int) -> GenerateJob:
-    if isinstance(job, GenerateJob):
-        return job
-    try:
-        return GenerateJob.parse(job)
-    except InvalidJobError as error:
-        error.add_note(f"in the job at index {index}")
-        raise
-
-
-def _check_job_ids(job_ids: Sequence[str], num_jobs: int) -> None:
-    for job_id in job_ids:
-        check_job_id(job_id)
-    if len(job_ids) != num_jobs:
-        raise InvalidJobError("job_ids", f"{len(job_ids)} IDs", f"as many as the jobs, {num_jobs}")
-    if len(set(job_ids)) != num_jobs:
-        raise InvalidJobError("job_ids", "a list with an ID twice", "a list of different IDs")
+        return self._server.run(self._operations.num_queued(tenant))

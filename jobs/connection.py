@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -23,6 +26,12 @@ COMMAND_TIMEOUT = 15.0
 
 MAX_BLOCK = 5.0
 """The longest that one blocking read waits, in seconds."""
+
+_MOST_CONNECTIONS = 2**31
+"""Of one client: redis-py's own limit of 100 would end the hundred-and-first wait at once."""
+
+Connection = redis.Redis | redis.asyncio.Redis
+_Kind = TypeVar("_Kind", redis.Redis, redis.asyncio.Redis)
 
 _UNAVAILABLE = (
     redis.ConnectionError,
@@ -47,14 +56,24 @@ def open_connection(url: str) -> redis.Redis:
     It never repeats a command by itself: whether a lost reply may be asked for again is for the
     caller to know. Raises InvalidJobError for a bad URL, without a part of it.
     """
+    return _open(redis.Redis, url, Retry(NoBackoff(), 0))
+
+
+def open_async_connection(url: str) -> redis.asyncio.Redis:
+    """The same for asyncio."""
+    return _open(redis.asyncio.Redis, url, AsyncRetry(NoBackoff(), 0))
+
+
+def _open(kind: type[_Kind], url: str, retry: object) -> _Kind:
     check_url(url)
+    settings: dict[str, Any] = {
+        "retry": retry,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": COMMAND_TIMEOUT,
+        "max_connections": _MOST_CONNECTIONS,
+    }
     try:
-        return redis.Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=COMMAND_TIMEOUT,
-        )
+        return kind.from_url(url, **settings)
     except (ValueError, TypeError):
         # Neither the URL nor the cause is shown: both may hold a part of the password.
         raise InvalidJobError("url", "this URL", FORMS) from None
@@ -68,31 +87,33 @@ def with_timeout(connection: redis.Redis, seconds: float) -> redis.Redis:
     return redis.Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **known))
 
 
-def check_connection(connection: object) -> redis.Redis:
-    """Refuses what RQ cannot work with."""
-    if not isinstance(connection, redis.Redis):
-        raise InvalidJobError("connection", type(connection).__name__, "a URL or a redis.Redis")
-    if connection.get_connection_kwargs().get("decode_responses"):
+def check_connection(connection: object, kind: type[_Kind]) -> _Kind:
+    """Refuses what is no connection of a kind, or what RQ cannot work with."""
+    if not isinstance(connection, kind):
+        name = "redis.Redis" if kind is redis.Redis else "redis.asyncio.Redis"
+        raise InvalidJobError("connection", type(connection).__name__, f"a URL or a {name}")
+    if connection.connection_pool.connection_kwargs.get("decode_responses"):
         raise InvalidJobError(
             "connection", "decode_responses=True", "decode_responses=False: payloads are bytes"
         )
     return connection
 
 
-def address_of(connection: redis.Redis) -> str:
+def address_of(connection: Connection) -> str:
     """Where the server is, without a password."""
-    known = connection.get_connection_kwargs()
+    known = connection.connection_pool.connection_kwargs
     if "path" in known:
         return f"unix://{known['path']}"
     address = f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
-    is_encrypted = issubclass(connection.connection_pool.connection_class, redis.SSLConnection)
+    encrypted = (redis.SSLConnection, redis.asyncio.SSLConnection)
+    is_encrypted = issubclass(connection.connection_pool.connection_class, encrypted)
     return f"{address} (TLS)" if is_encrypted else address
 
 
-def longest_block(connection: redis.Redis) -> float:
+def longest_block(connection: Connection) -> float:
     """How long a blocking read may wait, in seconds, and leave the socket's timeout alone."""
     # A connection whose settings say nothing has redis-py's default of 5 seconds.
-    socket_timeout = connection.get_connection_kwargs().get("socket_timeout", 5.0)
+    socket_timeout = connection.connection_pool.connection_kwargs.get("socket_timeout", 5.0)
     return MAX_BLOCK if socket_timeout is None else min(MAX_BLOCK, float(socket_timeout) / 2)
 
 
@@ -106,11 +127,17 @@ def server_errors(address: str) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        translated = _translated(error, address)
+        translated = _translated(_refusal(error), address)
         if translated is None:
             raise
         # What the server echoes may be the login, so a traceback must not show it either.
         raise translated from (None if _ECHO in str(error) else error)
+
+
+def _refusal(error: redis.RedisError) -> redis.RedisError:
+    """What the server said, where redis-py's asyncio wraps it as one more failure to connect."""
+    cause = error.__cause__
+    return cause if isinstance(cause, redis.RedisError) and error.args == (cause,) else error
 
 
 def _translated(error: redis.RedisError, address: str) -> ServerUnavailableError | None:

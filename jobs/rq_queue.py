@@ -5,15 +5,12 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import redis
 from rq import Queue, Retry
 from rq.job import Job
 from rq.job import JobStatus as RqStatus
-from rq.rate_limit import RateLimitRegistry
 from rq.results import Result
 from rq.utils import now, utcformat
 
-from jobs.connection import address_of, server_errors
 from jobs.errors import (
     InvalidJobError,
     JobCancelledError,
@@ -27,8 +24,9 @@ from jobs.generate_job import GenerateJob
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
 from jobs.names import queue_of
+from jobs.payload import read_job
 from jobs.sampled_rows import SampledRows
-from jobs.scripts import script
+from jobs.server_call import Operation, ScriptCall, Transaction, command, read_streams
 from jobs.sighting import Sighting
 from jobs.wire import MsgpackSerializer
 
@@ -39,6 +37,9 @@ _STATUSES: dict[str, JobStatus] = {
     RqStatus.STOPPED.value: JobStatus.CANCELLED,
     RqStatus.CANCELED.value: JobStatus.CANCELLED,
 }  # all others are on their way to a worker: queued
+_NO_SERVER: Any = object()
+"""RQ's objects want a connection; of these, none may ask it for anything."""
+
 _DONE = [name for name, status in _STATUSES.items() if status is not JobStatus.RUNNING]
 
 
@@ -53,21 +54,13 @@ class Pushed(enum.IntEnum):
 
 
 class RqQueue:
-    """Pushes, cancels, deletes and watches jobs.
+    """The operations that push, cancel, delete and watch jobs."""
 
-    A server that cannot be reached raises ServerUnavailableError from every method.
-    """
-
-    def __init__(self, name: str, connection: redis.Redis, options: JobOptions) -> None:
-        self._connection = connection
+    def __init__(self, name: str, options: JobOptions) -> None:
         self._options = options
-        self._address = address_of(connection)
         self._name = name
-        self._push, self._cancel, self._delete = (
-            script(connection, name) for name in ("push", "cancel", "delete")
-        )
 
-    def push(self, jobs: Sequence[tuple[str, GenerateJob]]) -> dict[str, Pushed]:
+    def push(self, jobs: Sequence[tuple[str, GenerateJob]]) -> Operation[dict[str, Pushed]]:
         """Stores and queues jobs, those of one tenant in one round trip and in their order.
 
         Raises InvalidJobError for one whose payload is too large.
@@ -85,8 +78,7 @@ class RqQueue:
                     deadline = "" if job.deadline_seconds is None else job.deadline_seconds
                     args += (job_id, fields["created_at"], deadline, 2 * len(fields))
                     args += (part for pair in fields.items() for part in pair)
-            with server_errors(self._address):
-                replies = self._push(*args)
+            replies = yield ScriptCall("push", tuple(args))
             answers |= zip(job_ids, map(Pushed, replies), strict=True)
         return answers
 
@@ -94,7 +86,7 @@ class RqQueue:
         """What RQ's own enqueue would write for every job on a queue, but for what is the job's
         own; no doubt about the attempts."""
         retries = self._options.max_attempts - 1
-        rq_job = Queue(name, connection=self._connection, serializer=MsgpackSerializer).create_job(
+        rq_job = Queue(name, connection=_NO_SERVER, serializer=MsgpackSerializer).create_job(
             FUNCTION_NAME,
             timeout=self._options.timeout,
             result_ttl=self._options.result_ttl,
@@ -122,105 +114,125 @@ class RqQueue:
         }
         return fields if job.reply_to is None else {**fields, "reply_to": job.reply_to}
 
-    def num_queued(self, tenant: str | None) -> int:
+    def num_queued(self, tenant: str | None) -> Operation[int]:
         """How many jobs of a tenant wait for a worker."""
-        with server_errors(self._address):
-            key = Queue.redis_queue_namespace_prefix + queue_of(self._name, tenant)
-            return int(self._connection.llen(key))
+        key = Queue.redis_queue_namespace_prefix + queue_of(self._name, tenant)
+        return int((yield command("LLEN", key)))
 
-    def worker_models(self) -> dict[str, str | None]:
+    def worker_models(self) -> Operation[dict[str, str | None]]:
         """What the workers of the queue serve, in one round trip."""
-        with server_errors(self._address), self._connection.pipeline() as pipe:
-            pipe.time()
-            pipe.zrange(f"rowmill:models:{self._name}", 0, -1, withscores=True)
-            (now, _), entries = pipe.execute()
+        models = ("ZRANGE", f"rowmill:models:{self._name}", 0, -1, "WITHSCORES")
+        (now, _), entries = yield Transaction((command("TIME"), command(*models, withscores=True)))
         pairs = [entry.decode().partition(":")[::2] for entry, end in entries if end > now]
         return {worker: model or None for worker, model in pairs}
 
-    def status(self, job_id: str) -> JobStatus:
+    def status(self, job_id: str) -> Operation[JobStatus]:
         """Where the job stands; raises JobNotFoundError if there is none."""
-        with server_errors(self._address):
-            status: Any = self._connection.hget(Job.key_for(job_id), "status")
+        status = yield command("HGET", Job.key_for(job_id), "status")
         if status is None:
             raise JobNotFoundError(job_id)
         return _our_status(status)
 
-    def cancel(self, job_id: str) -> bool:
+    def look_at(self, job_id: str) -> Operation[tuple[Sighting, GenerateJob]]:
+        """How a job is now, and what it asks for, in one round trip.
+
+        Raises why it will give no rows, where that is known.
+        """
+        key = Job.key_for(job_id)
+        last = command("XREVRANGE", results_key(job_id), "+", "-", "COUNT", 1)
+        (status, payload), last = yield Transaction((command("HMGET", key, "status", "data"), last))
+        sighting = _sighting(job_id, status, last)
+        if isinstance(sighting.outcome, JobsError):
+            raise sighting.outcome
+        return sighting, self._job(job_id, payload)
+
+    def _job(self, job_id: str, payload: bytes | None) -> GenerateJob:
+        if payload is None:
+            raise JobNotFoundError(job_id)
+        try:
+            return read_job(payload, self._options.max_payload_bytes)
+        except (InvalidJobError, WireError) as error:
+            raise WireError(f"job {job_id} can't be read: {error}") from error
+
+    def cancel(self, job_id: str) -> Operation[bool]:
         """Ends a job that is queued or running; False if it was done before.
 
         A running job's executions leave RQ's StartedJobRegistry, so what its worker still finishes
         does not count. Waiters see an entry of type STOPPED in the result stream.
         """
-        with server_errors(self._address):
-            answer = self._cancel(job_id, self._options.failure_ttl, *_DONE)
-            if answer == -1:
-                raise JobNotFoundError(job_id)
-            limit: Any = self._connection.hget(Job.key_for(job_id), "rate_limit_key")
-            if answer and limit:
-                RateLimitRegistry(limit.decode(), self._connection).cancel(job_id)
+        ttl, time = self._options.failure_ttl, utcformat(now())
+        answer = yield ScriptCall("cancel", (job_id, ttl, time, *_DONE))
+        if answer == -1:
+            raise JobNotFoundError(job_id)
         return bool(answer)
 
-    def delete(self, job_ids: Sequence[str]) -> int:
+    def delete(self, job_ids: Sequence[str]) -> Operation[int]:
         """Deletes the jobs among these that are done, and returns how many were."""
-        with server_errors(self._address):
-            return int(self._delete(len(_DONE), *_DONE, *job_ids))
+        return int((yield ScriptCall("delete", (len(_DONE), *_DONE, *job_ids))))
 
-    def replies(self, name: str, most: int, seconds: float) -> list[str]:
+    def replies(self, name: str, most: int, seconds: float) -> Operation[list[str]]:
         """Takes job IDs off a reply list; blocks for the first one, at most `seconds`."""
         key = f"rowmill:replies:{name}"
-        with server_errors(self._address):
-            first: Any = self._connection.blpop([key], max(seconds, 0.001))
-            if first is None:
-                return []
-            more: Any = self._connection.lpop(key, most - 1) if most > 1 else None
+        first = yield command("BLPOP", key, max(seconds, 0.001))
+        if first is None:
+            return []
+        more = (yield command("LPOP", key, most - 1)) if most > 1 else None
         return [job_id.decode() for job_id in (first[1], *(more or ()))]
 
-    def look(self, job_ids: Iterable[str]) -> dict[str, Sighting]:
+    def look(self, job_ids: Iterable[str]) -> Operation[dict[str, Sighting]]:
         """How the jobs are now, in one round trip."""
         job_ids = list(job_ids)
         # In a transaction: a status from before the end of a job and a result from after it would
         # look like a job that failed and was requeued.
-        with server_errors(self._address), self._connection.pipeline() as pipe:
-            for job_id in job_ids:
-                pipe.hget(Job.key_for(job_id), "status")
-                pipe.xrevrange(_results_key(job_id), count=1)
-            answers = pipe.execute()
+        answers = yield Transaction(
+            tuple(
+                its
+                for job_id in job_ids
+                for its in (
+                    command("HGET", Job.key_for(job_id), "status"),
+                    command("XREVRANGE", results_key(job_id), "+", "-", "COUNT", 1),
+                )
+            )
+        )
         pairs = zip(job_ids, answers[::2], answers[1::2], strict=True)
-        return {job_id: self._sighting(job_id, status, last) for job_id, status, last in pairs}
+        return {job_id: _sighting(job_id, status, last) for job_id, status, last in pairs}
 
-    def wait(self, newest_entries: Mapping[str, str], seconds: float) -> dict[str, Sighting]:
+    def wait(
+        self, newest_entries: Mapping[str, str], seconds: float
+    ) -> Operation[dict[str, Sighting]]:
         """Blocks until a result stream has an entry newer than given, at most `seconds`.
 
         Returns the jobs that have news, none if time ran out.
         """
-        job_ids = {_results_key(job_id).encode(): job_id for job_id in newest_entries}
-        streams: dict[Any, Any] = dict(zip(job_ids, newest_entries.values(), strict=True))
-        with server_errors(self._address):
-            # Never 0 milliseconds: that means for ever.
-            news: Any = self._connection.xread(streams, block=max(1, int(seconds * 1000)))
-        entries = {job_ids[key]: new[-1:] for key, new in dict(news or {}).items()}
-        seen = {job_id: self._sighting(job_id, None, last) for job_id, last in entries.items()}
+        job_ids = {results_key(job_id): job_id for job_id in newest_entries}
+        streams = dict(zip(job_ids, newest_entries.values(), strict=True))
+        news = yield from read_streams(streams, seconds)
+        return (yield from self.see({job_ids[key]: entries for key, entries in news.items()}))
+
+    def see(self, news: Mapping[str, list[Any]]) -> Operation[dict[str, Sighting]]:
+        """What new entries of result streams say of their jobs."""
+        seen = {job_id: _sighting(job_id, None, entries[-1:]) for job_id, entries in news.items()}
         # Only rows speak for themselves; what another entry means depends on the job's status.
         unclear = [job_id for job_id in seen if not isinstance(seen[job_id].outcome, SampledRows)]
-        return seen | (self.look(unclear) if unclear else {})
-
-    def _sighting(self, job_id: str, status: bytes | None, last: list[Any]) -> Sighting:
-        if not last:
-            return Sighting("0-0", _outcome(job_id, status, None))
-        entry_id, payload = last[0][0].decode(), last[0][1]
-        try:
-            result = Result.restore(
-                job_id, entry_id, payload, self._connection, serializer=MsgpackSerializer
-            )
-        except WireError as error:
-            return Sighting(entry_id, error)
-        except Exception as error:  # base64, zlib, a missing type: somebody else's entry
-            return Sighting(entry_id, WireError(f"the result of job {job_id} is broken: {error}"))
-        return Sighting(entry_id, _outcome(job_id, status, result))
+        return seen | ((yield from self.look(unclear)) if unclear else {})
 
 
-def _results_key(job_id: str) -> str:
+def results_key(job_id: str) -> str:
+    """The stream in which RQ keeps a job's results."""
     return str(Result.get_key(job_id))  # type: ignore[no-untyped-call]
+
+
+def _sighting(job_id: str, status: bytes | None, last: list[Any]) -> Sighting:
+    if not last:
+        return Sighting("0-0", _outcome(job_id, status, None))
+    entry_id, payload = last[0][0].decode(), last[0][1]
+    try:
+        result = Result.restore(job_id, entry_id, payload, _NO_SERVER, serializer=MsgpackSerializer)
+    except WireError as error:
+        return Sighting(entry_id, error)
+    except Exception as error:  # base64, zlib, a missing type: somebody else's entry
+        return Sighting(entry_id, WireError(f"the result of job {job_id} is broken: {error}"))
+    return Sighting(entry_id, _outcome(job_id, status, result))
 
 
 def _our_status(status: bytes) -> JobStatus:

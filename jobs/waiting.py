@@ -2,12 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from jobs.errors import JobsError, ResultTimeoutError
 from jobs.rq_queue import RqQueue
 from jobs.sampled_rows import SampledRows
+from jobs.server_call import Item, Telling
 
 MAX_WATCHED = 500
 """How many result streams one blocking read watches; its cost to the server grows with them."""
@@ -15,8 +16,8 @@ MAX_WATCHED = 500
 
 def wait_for(
     queue: RqQueue, job_ids: Iterable[str], timeout: float | None, max_block: float
-) -> Iterator[tuple[str, SampledRows | JobsError]]:
-    """Yields every job ID once, with its outcome, as the jobs get done.
+) -> Telling[tuple[str, SampledRows | JobsError]]:
+    """Gives every job ID once, with its outcome, as the jobs get done.
 
     Watches the first 500 jobs that are not done, and a further one for each that gets done. After
     `timeout` seconds (None: never) what is left gets a last look and otherwise a
@@ -33,17 +34,20 @@ def wait_for(
             break
         num_new = min(len(unseen), MAX_WATCHED - len(watched))
         if num_new:
-            sightings = queue.look([unseen.popleft() for _ in range(num_new)])
+            sightings = yield from queue.look([unseen.popleft() for _ in range(num_new)])
         else:
-            sightings = queue.wait(watched, min(remaining, max_block)) or queue.look(watched)
+            sightings = yield from queue.wait(watched, min(remaining, max_block))
+            sightings = sightings or (yield from queue.look(watched))
         for job_id, sighting in sightings.items():
             if sighting.outcome is None:
                 watched[job_id] = sighting.newest_entry
             else:
                 watched.pop(job_id, None)
-                yield job_id, sighting.outcome
+                yield Item((job_id, sighting.outcome))
 
     left = iter([*watched, *unseen])
-    while last_look := queue.look(islice(left, MAX_WATCHED)):
+    while chunk := list(islice(left, MAX_WATCHED)):
+        last_look = yield from queue.look(chunk)
         for job_id, sighting in last_look.items():
-            yield job_id, sighting.outcome or ResultTimeoutError(job_id, timeout or 0)
+            outcome = sighting.outcome or ResultTimeoutError(job_id, timeout or 0)
+            yield Item((job_id, outcome))

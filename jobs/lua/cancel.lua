@@ -1,12 +1,34 @@
 
 -- Cancel a job that is not done, and wake who waits for its result.
--- ARGV: ID, TTL in seconds, then the statuses that are done
+-- ARGV: ID, TTL in seconds, the time as RQ writes it, then the statuses that are done
 -- Returns 1 if this cancelled the job, 0 if it was done, -1 if there is none.
-local job_id, ttl = ARGV[1], tonumber(ARGV[2])
+local job_id, ttl, now_text = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+-- As RQ's RateLimitRegistry does it: the job waits for no slot any more, and one that it held goes to
+-- the next that waits, unless an execution may still be at work.
+local function leave_rate_limit(limit, now)
+  local allowed, waiting = 'rq:rl:' .. limit .. ':allowed', 'rq:rl:' .. limit .. ':rate_limited'
+  redis.call('ZREM', waiting, job_id)
+  if redis.call('ZCOUNT', 'rq:executions:' .. job_id, '(' .. now, '+inf') > 0 then return end
+  if redis.call('ZREM', allowed, job_id) == 0 then return end
+  local most = tonumber(redis.call('HGET', 'rq:rl:' .. limit, 'concurrency') or 0) or 0
+  while redis.call('ZCARD', allowed) < most do
+    local next_id = redis.call('ZPOPMIN', waiting)[1]
+    if not next_id then return end
+    local its = redis.call('HMGET', job_key(next_id), 'origin', 'status', 'enqueue_at_front')
+    if its[1] and its[2] == 'rate_limited' then
+      redis.call('ZADD', allowed, now, next_id)
+      redis.call('HSET', job_key(next_id), 'status', 'queued', 'enqueued_at', now_text)
+      enqueue(its[1], next_id, its[3] == '1' and 'LPUSH' or 'RPUSH')
+    end
+  end
+end
+
 local key, results = job_key(job_id), results_of(job_id)
-local status, queue = unpack(redis.call('HMGET', key, 'status', 'origin'))
+local fields = redis.call('HMGET', key, 'status', 'origin', 'rate_limit_key')
+local status, queue, limit = unpack(fields)
 if not status then return -1 end
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   if status == ARGV[i] then return 0 end
 end
 queue = queue or ''
@@ -28,4 +50,6 @@ expire(results, ttl)
 expire(key, ttl)
 local list = reply_list_of(job_id)
 if list then put_reply(list, job_id) end
+-- Last, as a producer's rights may end here.
+if limit then leave_rate_limit(limit, math.floor(now)) end
 return 1

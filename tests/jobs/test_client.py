@@ -291,3 +291,12 @@ def test_a_given_connection_stays_open(connection: redis.Redis) -> None:
     with Client(connection) as client:
         client.submit(prompt_tokens=[1])
     assert connection.ping()
+
+
+def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(
+    client: Client, connection: redis.Redis
+) -> None:
+    job_id = client.submit(prompt_tokens=[1])
+    connection.script_flush()
+    assert client.cancel(job_id)
+    assert client.delete([job_id]) == 1

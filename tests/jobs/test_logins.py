@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
 import redis
 
 from jobs import Client, LoginRefusedError, PermissionDeniedError, ServerUnavailableError
+
+MakeClient = Callable[..., Client]
 
 PASSWORD = "p@ss/w:rd?#%41"
 """All that has to be encoded in a URL."""
@@ -34,9 +36,9 @@ def url_of(server: str, user: str, password: str) -> str:
 
 @pytest.mark.parametrize("user", ["", "default"])
 def test_a_password_and_a_user_in_the_url_log_in(
-    server: str, users: redis.Redis, user: str
+    server: str, users: redis.Redis, make_client: MakeClient, user: str
 ) -> None:
-    with Client(url_of(server, user, PASSWORD)) as client:
+    with make_client(url_of(server, user, PASSWORD)) as client:
         client.submit(prompt_tokens=[1])
 
 
@@ -44,10 +46,10 @@ def test_a_password_and_a_user_in_the_url_log_in(
     ("user", "password"), [("", "wrong-secret"), ("reader", "wrong-secret"), ("nobody", PASSWORD)]
 )
 def test_a_wrong_login_is_a_typed_error_without_the_password(
-    server: str, users: redis.Redis, user: str, password: str
+    server: str, users: redis.Redis, make_client: MakeClient, user: str, password: str
 ) -> None:
     with (
-        Client(url_of(server, user, password)) as client,
+        make_client(url_of(server, user, password)) as client,
         pytest.raises(LoginRefusedError, match="invalid username-password pair") as caught,
     ):
         client.submit(prompt_tokens=[1])
@@ -55,13 +57,20 @@ def test_a_wrong_login_is_a_typed_error_without_the_password(
     assert password not in shown and quote(password, safe="") not in shown
 
 
-def test_a_server_that_wants_a_password_says_so(server: str, users: redis.Redis) -> None:
-    with Client(server) as client, pytest.raises(LoginRefusedError, match="it wants a password"):
+def test_a_server_that_wants_a_password_says_so(
+    server: str, users: redis.Redis, make_client: MakeClient
+) -> None:
+    with (
+        make_client(server) as client,
+        pytest.raises(LoginRefusedError, match="it wants a password"),
+    ):
         client.status("a")
 
 
-def test_what_a_user_may_not_do_is_named(server: str, users: redis.Redis) -> None:
-    with Client(url_of(server, "reader", PASSWORD)) as client:
+def test_what_a_user_may_not_do_is_named(
+    server: str, users: redis.Redis, make_client: MakeClient
+) -> None:
+    with make_client(url_of(server, "reader", PASSWORD)) as client:
         with pytest.raises(PermissionDeniedError, match=r"'evalsha'.*docs/security\.md"):
             client.submit(prompt_tokens=[1], job_id="a")
         users.execute_command("ACL", "SETUSER", "reader", "+evalsha", "+script", "~*")
@@ -94,10 +103,10 @@ def echoing_port() -> Iterator[int]:
 
 
 def test_a_server_that_repeats_the_login_in_its_answer_puts_it_in_no_error(
-    echoing_port: int,
+    echoing_port: int, make_client: MakeClient
 ) -> None:
     with (
-        Client(f"redis://user:top-secret@127.0.0.1:{echoing_port}") as client,
+        make_client(f"redis://user:top-secret@127.0.0.1:{echoing_port}") as client,
         pytest.raises(ServerUnavailableError, match="unknown command") as caught,
     ):
         client.status("a")

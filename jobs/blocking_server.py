@@ -1,0 +1,70 @@
+"""BlockingServer: runs operations on a connection whose calls block their thread."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import redis
+
+from jobs.connection import address_of, server_errors
+from jobs.scripts import SCRIPTS, script
+from jobs.server_call import (
+    Call,
+    Command,
+    Item,
+    Operation,
+    Pause,
+    ScriptCall,
+    Telling,
+    Transaction,
+)
+
+T = TypeVar("T")
+
+
+class BlockingServer:
+    """A server that cannot be reached raises ServerUnavailableError from both methods."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._connection: Any = connection  # redis-py types some of its calls, and not all
+        self._address = address_of(connection)
+        self._scripts = {name: script(connection, name) for name in SCRIPTS}
+
+    def run(self, operation: Operation[T]) -> T:
+        answer: Any = None
+        while True:
+            try:
+                call = operation.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            answer = self._answer(call)
+
+    def iterate(self, operation: Telling[T]) -> Iterator[T]:
+        """Asks the server as it goes: nothing happens before the first item is wanted."""
+        answer: Any = None
+        while True:
+            try:
+                asked = operation.send(answer)
+            except StopIteration:
+                return
+            if isinstance(asked, Item):
+                yield asked.value
+                answer = None
+            else:
+                answer = self._answer(asked)
+
+    def _answer(self, call: Call) -> Any:
+        with server_errors(self._address):
+            match call:
+                case Command(words, options):
+                    return self._connection.execute_command(*words, **options)
+                case ScriptCall(name, arguments):
+                    return self._scripts[name](*arguments)
+                case Transaction(commands):
+                    with self._connection.pipeline() as pipe:
+                        for its in commands:
+                            pipe.execute_command(*its.words, **its.options)
+                        return pipe.execute()
+                case Pause(seconds):
+                    time.sleep(seconds)
