@@ -6,7 +6,7 @@ field_limits.py  fields with limits, and errors that tell them
 sampled_rows.py  SampledRows: what comes back
 provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
-job_status.py    where a job stands
+job_status.py    where a job stands, with job_info.py
 job_options.py   timeouts, lifetimes, attempts
 wire.py          both as bytes, with packed_*.py, columns.py, *_array.py and little_endian.py
 payload.py       a job's bytes as they lie in the server
@@ -43,6 +43,7 @@ from jobs.errors import (
 )
 from jobs.function import FUNCTION_NAME, generate
 from jobs.generate_job import GenerateJob
+from jobs.job_info import JobInfo
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
 from jobs.provenance import Provenance
@@ -60,6 +61,7 @@ __all__ = [
     "JobCancelledError",
     "JobExistsError",
     "JobFailedError",
+    "JobInfo",
     "JobNotFoundError",
     "JobOptions",
     "JobStatus",

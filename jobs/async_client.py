@@ -11,6 +11,7 @@ from jobs.client_options import ClientOptions
 from jobs.connection import check_connection, longest_block, open_async_connection
 from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
+from jobs.job_info import JobInfo
 from jobs.job_status import JobStatus
 from jobs.operations import Operations
 from jobs.row_delta import RowDelta
@@ -80,6 +81,12 @@ class AsyncClient:
 
     def stream(self, job_id: str, timeout: float | None = None) -> AsyncIterator[RowDelta]:
         return self._server.iterate(self._operations.stream(job_id, timeout))
+
+    async def job(self, job_id: str) -> GenerateJob:
+        return await self._server.run(self._operations.job(job_id))
+
+    async def info(self, job_id: str) -> JobInfo:
+        return await self._server.run(self._operations.info(job_id))
 
     async def status(self, job_id: str) -> JobStatus:
         return await self._server.run(self._operations.status(job_id))

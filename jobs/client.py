@@ -11,6 +11,7 @@ from jobs.client_options import ClientOptions
 from jobs.connection import check_connection, longest_block, open_connection
 from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
+from jobs.job_info import JobInfo
 from jobs.job_status import JobStatus
 from jobs.operations import Operations
 from jobs.row_delta import RowDelta
@@ -112,6 +113,20 @@ class Client:
         `finish_reason` was told. Raises what `result` does, and StreamDivergedError.
         """
         return self._server.iterate(self._operations.stream(job_id, timeout))
+
+    def job(self, job_id: str) -> GenerateJob:
+        """The job as it was pushed, to whichever queue.
+
+        Raises JobNotFoundError if there is no such job, and WireError for what is not Rowmill's.
+        """
+        return self._server.run(self._operations.job(job_id))
+
+    def info(self, job_id: str) -> JobInfo:
+        """Where the job stands, whose it is and how long it took; see JobInfo.
+
+        Raises JobNotFoundError if there is no such job.
+        """
+        return self._server.run(self._operations.info(job_id))
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is no such job."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError, brief
 from jobs.generate_job import GenerateJob
+from jobs.job_info import JobInfo
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
@@ -107,6 +108,14 @@ class Operations:
     def stream(self, job_id: str, timeout: float | None) -> Telling[RowDelta]:
         check_job_id(job_id)
         return stream_rows(self._queue, job_id, timeout, self._max_block)
+
+    def job(self, job_id: str) -> Operation[GenerateJob]:
+        check_job_id(job_id)
+        return self._queue.job(job_id)
+
+    def info(self, job_id: str) -> Operation[JobInfo]:
+        check_job_id(job_id)
+        return self._queue.info(job_id)
 
     def status(self, job_id: str) -> Operation[JobStatus]:
         check_job_id(job_id)

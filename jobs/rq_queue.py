@@ -21,6 +21,7 @@ from jobs.errors import (
 )
 from jobs.function import FUNCTION_NAME
 from jobs.generate_job import GenerateJob
+from jobs.job_info import INFO_FIELDS, JobInfo, read_info
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
 from jobs.names import queue_of
@@ -132,6 +133,18 @@ class RqQueue:
         if status is None:
             raise JobNotFoundError(job_id)
         return _our_status(status)
+
+    def info(self, job_id: str) -> Operation[JobInfo]:
+        """What the job's hash tells; raises JobNotFoundError if there is none."""
+        values = yield command("HMGET", Job.key_for(job_id), *INFO_FIELDS)
+        fields = {name: value or b"" for name, value in zip(INFO_FIELDS, values, strict=True)}
+        if not fields["status"]:
+            raise JobNotFoundError(job_id)
+        return read_info(job_id, _our_status(fields["status"]), fields)
+
+    def job(self, job_id: str) -> Operation[GenerateJob]:
+        """The job as it was pushed; raises JobNotFoundError, and WireError for one of others."""
+        return self._job(job_id, (yield command("HGET", Job.key_for(job_id), "data")))
 
     def look_at(self, job_id: str) -> Operation[tuple[Sighting, GenerateJob]]:
         """How a job is now, and what it asks for, in one round trip.

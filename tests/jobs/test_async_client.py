@@ -99,7 +99,7 @@ def test_a_task_that_is_cancelled_gives_its_connection_back(
                     await task
                 # The only connection is free again, and brings no answer to another question.
                 assert await client.num_queued() == 1
-                assert await client.worker_models() == {}
+                assert (await client.info(job_id)).queue == "rowmill"
                 await until(lambda: num_blocked(connection) == 0, "the server to let go")
 
     asyncio.run(main())
