@@ -24,7 +24,7 @@ from engine.probe import Verdict, probe
 from engine.prompt_logits import keep_prompt_logits, with_first_logits
 from engine.provenance import Provenance
 from engine.recovery import Recovery
-from engine.request import Request, RequestResult
+from engine.request import Request, RequestResult, RowDelta
 from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.state import RequestState
@@ -162,6 +162,16 @@ class Engine:
         self._is_broken = False
         results, self._unread = self._unread + results, []
         return results
+
+    def deltas(self, request_id: str) -> list[RowDelta]:
+        """What is new of a request's rows since the last call: each token once, when nothing can
+        take it back any more, and how rows ended.
+
+        The request asked for it with `stream`; the rest comes with its result. Where rows start
+        over, they are told on from where they were.
+        """
+        state = self._states.get(request_id)
+        return [] if state is None else state.new_deltas()
 
     def _turn(self) -> list[RequestState]:
         """Admit, run the model, sample, retire. Returns the requests that are done."""

@@ -25,6 +25,8 @@ class Request:
     """The index of the first row: the rows are those of indices first_row to first_row +
     num_samples - 1, whatever else was or will be asked for of them."""
     params: SamplingParams = dataclasses.field(default_factory=SamplingParams)
+    stream: bool = False
+    """Whether its rows are told as they come; see `Engine.deltas`."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -73,6 +75,26 @@ class RowResult:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RowDelta:
+    """The next tokens of a row, and how it ended if it has; what there is of them is as in its
+    RowResult."""
+
+    index: int
+    """Of the row, from `first_row` on."""
+    start: int
+    """How many of its tokens came before."""
+    tokens: list[int]
+    masks: list[int]
+    finish_reason: FinishReason | None
+    """None: the row goes on."""
+    logprobs: list[float] | None
+    top_tokens: list[int] | None
+    top_logprobs: list[float] | None
+    text: str | None
+    """All of the row's, once it has ended."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RequestResult:
     request_id: str
     rows: list[RowResult]
@@ -88,6 +110,9 @@ class RequestResult:
     prompt_logprobs: list[float] | None = None
     """The model's own log-probabilities of the prompt's tokens, from the second on; None unless the
     request asked for them."""
+
+    deltas: list[RowDelta] = dataclasses.field(default_factory=list, compare=False, repr=False)
+    """Of a request that streams: what `Engine.deltas` has not told of it."""
 
     @property
     def reproducible(self) -> bool:

@@ -10,9 +10,10 @@ from torch import Tensor
 from engine.controls.compiled import UNCONTROLLED, Controls
 from engine.controls.logit_controls import RowControls
 from engine.controls.stop_strings import StopSearch
+from engine.follower import Follower
 from engine.logprobs import TokenLogprobs
 from engine.provenance import Provenance
-from engine.request import FinishReason, Request, RequestResult, RowResult
+from engine.request import FinishReason, Request, RequestResult, RowDelta, RowResult
 from engine.sampler import UniformStream
 from engine.sampling_params import SamplingParams
 from engine.tool_use import Tool, ToolCall
@@ -25,6 +26,7 @@ class RequestState:
         "block_names",
         "controls",
         "failure",
+        "follower",
         "is_cancelled",
         "max_new_tokens",
         "num_prefilled",
@@ -58,6 +60,7 @@ class RequestState:
         asked for."""
         self.rows: list[RowState] = []
         """The rows that were started, in row order."""
+        self.follower = Follower() if request.stream else None
 
     @property
     def id(self) -> str:
@@ -115,11 +118,16 @@ class RequestState:
         self.prompt_logits_V = None
         self.prompt_logprobs = []
 
+    def new_deltas(self) -> list[RowDelta]:
+        """What was not told yet; never anything of a request that does not stream."""
+        return [] if self.follower is None else self.follower.follow(self.rows)
+
     def result(self, provenance: Provenance) -> RequestResult:
         rows = [row.result() for row in self.rows]
         is_told = self.params.return_prompt_logprobs and self.failure is None
         prompt_logprobs = self.prompt_logprobs if is_told else None
-        return RequestResult(self.id, rows, self.error, provenance, prompt_logprobs)
+        deltas = self.new_deltas()
+        return RequestResult(self.id, rows, self.error, provenance, prompt_logprobs, deltas=deltas)
 
 
 class RowState:
@@ -129,8 +137,6 @@ class RowState:
         "_forced",
         "_stops",
         "_tool_call",
-        "_top_logprobs",
-        "_top_tokens",
         "_uniforms",
         "controls",
         "finish_reason",
@@ -139,6 +145,8 @@ class RowState:
         "masks",
         "request",
         "tokens",
+        "top_logprobs",
+        "top_tokens",
     )
 
     def __init__(self, request: RequestState, index: int, tool: Tool | None) -> None:
@@ -149,8 +157,9 @@ class RowState:
         self.masks: list[int] = []
         self.logprobs: list[float] | None = [] if request.params.logprobs else None
         """One per token; None where they were not asked for."""
-        self._top_tokens: list[int] = []
-        self._top_logprobs: list[float] = []
+        self.top_tokens: list[int] = []
+        self.top_logprobs: list[float] = []
+        """As many for each token as were asked for, one position after the other."""
         self.controls = (
             None if controls.logits is None else RowControls(controls.logits, self.tokens)
         )
@@ -202,6 +211,11 @@ class RowState:
         return self._stops.num_settled
 
     @property
+    def text(self) -> str | None:
+        """What it says so far; None where nobody asks."""
+        return None if self._stops is None else self._stops.text
+
+    @property
     def is_ended_by_token(self) -> bool:
         """Whether the last token is one that ended the row."""
         return self.finish_reason == "stop" and not (self._stops and self._stops.has_found)
@@ -248,7 +262,7 @@ class RowState:
         if self.logprobs is not None:
             num_top = self.request.params.top_logprobs
             del self.logprobs[kept:]
-            del self._top_tokens[kept * num_top :], self._top_logprobs[kept * num_top :]
+            del self.top_tokens[kept * num_top :], self.top_logprobs[kept * num_top :]
 
     def _keep(self, logprobs: TokenLogprobs | None) -> None:
         if self.logprobs is None:
@@ -256,8 +270,8 @@ class RowState:
         assert logprobs is not None, "a row that keeps log-probabilities got none"
         num_top = self.request.params.top_logprobs
         self.logprobs.append(logprobs.token)
-        self._top_tokens += logprobs.top_tokens[:num_top]
-        self._top_logprobs += logprobs.top_logprobs[:num_top]
+        self.top_tokens += logprobs.top_tokens[:num_top]
+        self.top_logprobs += logprobs.top_logprobs[:num_top]
 
     def result(self) -> RowResult:
         assert self.finish_reason is not None, "the result of a row that still runs"
@@ -267,7 +281,7 @@ class RowState:
             self.masks,
             self.finish_reason,
             self.logprobs,
-            self._top_tokens if has_top else None,
-            self._top_logprobs if has_top else None,
-            None if self._stops is None else self._stops.text,
+            self.top_tokens if has_top else None,
+            self.top_logprobs if has_top else None,
+            self.text,
         )
