@@ -1,8 +1,8 @@
 """The batch worker: RQ's worker with many jobs at once, all in one continuous batch.
 
 The step thread (the caller of `work`) claims jobs and keeps the engine stepping; the finalizer
-stores outcomes; the heart extends leases and tells which claims are lost; the caretaker looks after
-the queues. They share `Claims`, and the connection pool.
+stores outcomes; the publisher tells of rows that run; the heart extends leases and tells which
+claims are lost; the caretaker looks after the queues. They share `Claims`, and the connection pool.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from worker.heart import Heart
 from worker.ledger import Ledger
 from worker.rq_worker import RqWorker
 from worker.running import Running
+from worker.stream_publisher import StreamPublisher
+from worker.streams import Streams
 from worker.ticking import Ticking
 from worker.translate import to_job, to_request
 
@@ -77,6 +79,10 @@ class BatchWorker(RqWorker):
             max_payload_bytes=config.max_payload_bytes,
         )
         self._finalizer = Finalizer(self._ledger, self._claims)
+        self._publisher = StreamPublisher(connection, config.stream_chunks)
+        self._streams = Streams(
+            engine, self._publisher, config.stream_interval, config.stream_tokens
+        )
         caretaker = Caretaker(
             connection,
             queues,
@@ -107,6 +113,7 @@ class BatchWorker(RqWorker):
         self.set_state(WorkerStatus.IDLE)
         self._publish()
         self._finalizer.start()
+        self._publisher.start()
         self._follow_ups.start()
         self._doorbell.start()
         for ticking in self._tickings:
@@ -126,6 +133,7 @@ class BatchWorker(RqWorker):
                 self._ledger.expire(claims)
         finally:
             is_well = self._store_outcomes() and is_well
+            self._publisher.close(_HASTY_SECONDS)
             self._follow_ups.close(_HASTY_SECONDS)
             for ticking in self._tickings:
                 ticking.stop(_HASTY_SECONDS)
@@ -211,10 +219,15 @@ class BatchWorker(RqWorker):
         if claim.is_alone:
             log.info("job %s runs alone: its worker died in an earlier attempt", claim.job_id)
         self._running.add(claim, job.deadline_seconds)
+        if job.stream:
+            self._streams.add(claim)
 
     def _step(self) -> None:
-        for result in self._engine.step():
+        results = self._engine.step()
+        self._streams.tell()
+        for result in results:
             claim = self._running.pop(result.request_id)
+            self._streams.end(claim, result)
             if result.error is None:
                 self._finalizer.finish(claim, result)
             else:
@@ -225,15 +238,19 @@ class BatchWorker(RqWorker):
         while not self._heart.lost.empty():
             execution_id = self._heart.lost.get()
             if execution_id in self._running:
-                self._engine.cancel(execution_id)
+                self._cancel(execution_id)
                 self._finalizer.drop(self._running.pop(execution_id))
         while not self.stops.empty():
             for claim in self._running.pop_job(self.stops.get()):
-                self._engine.cancel(claim.execution_id)
+                self._cancel(claim.execution_id)
                 self._finalizer.fail(claim, "stopped on request", status="stopped")
         for claim, reason in self._running.pop_overdue():
-            self._engine.cancel(claim.execution_id)
+            self._cancel(claim.execution_id)
             self._finalizer.fail(claim, reason)
+
+    def _cancel(self, execution_id: str) -> None:
+        self._engine.cancel(execution_id)
+        self._streams.forget(execution_id)
 
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""
@@ -262,6 +279,8 @@ class BatchWorker(RqWorker):
             "running_rows": self._engine.num_running_rows,
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,
+            "stream_chunks": self._publisher.num_chunks,
+            "stream_dropped_tokens": self._publisher.num_dropped_tokens,
         }
         self.publish(figures, ttl=math.ceil(2 * self._config.lease))
 

@@ -16,6 +16,11 @@ REDIS_VARIABLE = "ROWMILL_REDIS"
 
 _LONGEST_LEASE = 3600
 _LONGEST_BEAT = 10.0
+_LONGEST_INTERVAL = 60
+_POSITIVE = (
+    *("result_ttl", "failure_ttl", "max_attempts", "max_payload_bytes"),
+    *("stream_tokens", "stream_chunks"),
+)
 _LONGEST_DRAIN = 7 * 24 * 3600
 
 
@@ -53,6 +58,13 @@ class WorkerConfig:
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     """Of a job as it is pushed, compressed or not; checked before it is transferred or read."""
 
+    stream_interval: float = 0.05
+    """Seconds between two pieces of a job that streams; its first tokens come at once."""
+    stream_tokens: int = 32
+    """As many new tokens of a row end the interval early."""
+    stream_chunks: int = 10_000
+    """Pieces of a job that the server keeps, about; who missed earlier ones has the result."""
+
     def __post_init__(self) -> None:
         if not self.queues or len(set(self.queues)) < len(self.queues):
             raise ConfigError("queues must be at least one, and each once")
@@ -64,7 +76,12 @@ class WorkerConfig:
             raise ConfigError(
                 f"drain_seconds must be from 0 to {_LONGEST_DRAIN}, not {self.drain_seconds:g}"
             )
-        for name in ("result_ttl", "failure_ttl", "max_attempts", "max_payload_bytes"):
+        if not 0 <= self.stream_interval <= _LONGEST_INTERVAL:
+            raise ConfigError(
+                f"stream_interval must be from 0 to {_LONGEST_INTERVAL} s, "
+                f"not {self.stream_interval:g}"
+            )
+        for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
 

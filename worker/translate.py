@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
 from engine import Request, RequestResult, SamplingParams
-from jobs import GenerateJob, InvalidJobError, SampledRows
+from engine import RowDelta as EngineDelta
+from jobs import GenerateJob, InvalidJobError, RowDelta, SampledRows
 from jobs.payload import read_job
 from jobs.wire import MsgpackSerializer
 from worker.claim import Claim
+
+_Number = TypeVar("_Number", int, float)
 
 _PARAMS = tuple(field.name for field in dataclasses.fields(SamplingParams))
 """A job has a field for each."""
@@ -52,7 +56,29 @@ def to_request(job: GenerateJob, request_id: str) -> Request:
         num_samples=job.num_samples,
         first_row=job.first_row,
         params=params,
+        stream=job.stream,
     )
+
+
+def to_delta(delta: EngineDelta) -> RowDelta:
+    """What is new of a row in the queue's words. One whose logits were no numbers ends in none of
+    its ways: its job fails."""
+    reason = delta.finish_reason
+    return RowDelta(
+        row=delta.index,
+        start=delta.start,
+        tokens=tuple(delta.tokens),
+        masks=tuple(delta.masks),
+        logprobs=_tuple(delta.logprobs),
+        top_tokens=_tuple(delta.top_tokens),
+        top_logprobs=_tuple(delta.top_logprobs),
+        finish_reason=None if reason == "error" else reason,
+        text=delta.text,
+    )
+
+
+def _tuple(column: list[_Number] | None) -> tuple[_Number, ...] | None:
+    return None if column is None else tuple(column)
 
 
 def to_wire(result: RequestResult) -> bytes:

@@ -34,6 +34,7 @@ end
 queue = queue or ''
 redis.call('HSET', key, 'status', 'canceled')
 redis.call('LREM', list_of(queue), 0, job_id)
+redis.call('DEL', stream_of(job_id))
 -- Without its entry there an execution holds the job no more, and what it brings does not count.
 for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. job_id, 0, -1)) do
   redis.call('ZREM', wip_of(queue), job_id .. ':' .. execution)

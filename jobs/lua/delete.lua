@@ -12,7 +12,7 @@ for i = first_id, #ARGV do
   local status, queue = unpack(redis.call('HMGET', key, 'status', 'origin'))
   if status and is_done[status] then
     leave_registries(queue or '', job_id)
-    redis.call('DEL', results_of(job_id), 'rq:executions:' .. job_id)
+    redis.call('DEL', results_of(job_id), stream_of(job_id), 'rq:executions:' .. job_id)
     local rest = {key, key .. ':dependents', key .. ':dependencies'}
     if queue and redis.call('ZSCORE', follow_ups_of(queue), job_id) then
       -- A worker is about to see to what hangs on it.

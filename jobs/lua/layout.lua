@@ -5,6 +5,7 @@
 --   rowmill:bell:<queue>        rung when a tenant's job arrives, as workers can wait on a list only
 --   rowmill:replies:<name>      IDs of jobs that ended, for who asked for it
 --   rowmill:follow-ups:<queue>  jobs that ended and of which RQ has more to do
+--   rowmill:stream:<job>        what is told of a job's rows while it runs
 --   rowmill:models:<queue>      <worker>:<fingerprint of its model>, scored by when that ends
 
 local function clock()
@@ -14,6 +15,7 @@ end
 
 local function job_key(job_id) return 'rq:job:' .. job_id end
 local function results_of(job_id) return 'rq:results:' .. job_id end
+local function stream_of(job_id) return 'rowmill:stream:' .. job_id end
 local function list_of(queue) return 'rq:queue:' .. queue end
 local function wip_of(queue) return 'rq:wip:' .. queue end
 local function follow_ups_of(queue) return 'rowmill:follow-ups:' .. queue end

@@ -16,7 +16,8 @@ local function push(job_id, created_at, deadline_seconds, first, last)
   -- Once it is full it stays so for this call: those that come later must not overtake.
   is_full = is_full or (most and redis.call('LLEN', list_of(queue)) >= most)
   if is_full then return -1 end
-  redis.call('DEL', results_of(job_id))  -- results may outlive the job that had this ID before
+  -- They may outlive the job that had this ID before.
+  redis.call('DEL', results_of(job_id), stream_of(job_id))
   redis.call('HSET', key, unpack(ARGV, first, last))
   if deadline_seconds ~= '' then
     redis.call('HSET', key, 'deadline', clock() + tonumber(deadline_seconds))

@@ -75,6 +75,15 @@ def worker(
     webhooks: Annotated[
         bool, typer.Option(help="Whether to send jobs' RQ webhooks, to URLs that producers choose.")
     ] = True,
+    stream_interval: Annotated[
+        float, typer.Option(min=0, help="Seconds between two pieces of a job that streams.")
+    ] = 0.05,
+    stream_tokens: Annotated[
+        int, typer.Option(min=1, help="As many new tokens of a row end the interval early.")
+    ] = 32,
+    stream_chunks: Annotated[
+        int, typer.Option(min=1, help="Pieces of a job that the server keeps, about.")
+    ] = 10_000,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
     stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -110,6 +119,9 @@ def worker(
             max_payload_bytes=max_payload_bytes,
             max_attempts=max_attempts,
             sends_webhooks=webhooks,
+            stream_interval=stream_interval,
+            stream_tokens=stream_tokens,
+            stream_chunks=stream_chunks,
             engine=EngineConfig(
                 max_rows=max_rows,
                 kv_budget_tokens=kv_budget_tokens,

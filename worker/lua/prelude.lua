@@ -90,6 +90,8 @@ local function has_more(job_id, status)
   return fields[1] or fields[2] or repeats > 0
 end
 
+local STREAM_SECONDS = 60  -- for who still reads what was streamed, and could have it from the result
+
 local RESULT_TYPES = {finished = 1, failed = 2, stopped = 3}
 
 -- End a job: its status, result, registry, lifetimes, reply list, and what is to follow.
@@ -101,6 +103,8 @@ local function conclude(queue, job_id, outcome)
   local is_success = status == 'finished'
   local ttl = ttl_of(job_id, is_success and 'result_ttl' or 'failure_ttl', outcome.default_ttl)
   local more = has_more(job_id, status)
+  redis.call('EXPIRE', stream_of(job_id),
+    ttl > 0 and math.min(ttl, STREAM_SECONDS) or STREAM_SECONDS)
   local list = reply_list_of(job_id)
   if ttl == 0 and not more then
     if list then put_reply(list, job_id) end
