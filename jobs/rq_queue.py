@@ -98,9 +98,9 @@ class RqQueue:
         return {**rq_job.to_dict(), "retries_left": retries}
 
     def _own_fields(self, job_id: str, job: GenerateJob) -> dict[str, Any]:
-        """What differs from job to job; `num_samples`, by which workers count rows."""
-        call = (FUNCTION_NAME, None, (), job.fields())
-        plain = MsgpackSerializer.dumps(call)
+        """What differs from job to job, with what workers know of it before they decode it."""
+        given = job.fields()
+        plain = MsgpackSerializer.dumps((FUNCTION_NAME, None, (), given))
         if len(plain) > self._options.max_payload_bytes:
             limit = f"at most {self._options.max_payload_bytes} bytes (max_payload_bytes)"
             raise InvalidJobError("payload", f"{len(plain)} bytes of job {job_id}", limit)
@@ -113,7 +113,7 @@ class RqQueue:
             "description": f"{FUNCTION_NAME}({len(job.prompt_tokens)} tokens x {job.num_samples})",
             "num_samples": job.num_samples,
         }
-        return fields if job.reply_to is None else {**fields, "reply_to": job.reply_to}
+        return fields | {its: given[its] for its in ("reply_to", "priority") if its in given}
 
     def num_queued(self, tenant: str | None) -> Operation[int]:
         """How many jobs of a tenant wait for a worker."""

@@ -1,7 +1,8 @@
 -- What all scripts share. Each runs after this text, as one atomic step on the server.
 -- RQ 3's layout: a job is the hash rq:job:<id>; who runs it stands in the queue's wip set as
 -- <job>:<execution>. Rowmill's own keys begin with rowmill: and are few:
---   rowmill:turns:<queue>       which of the queue's tenants is next, scored by the rows it has had
+--   rowmill:turns:<queue>       which of the queue's tenants is next, scored by the rows it has had,
+--                               each divided by its job's priority
 --   rowmill:bell:<queue>        rung when a tenant's job arrives, as workers can wait on a list only
 --   rowmill:replies:<name>      IDs of jobs that ended, for who asked for it
 --   rowmill:follow-ups:<queue>  jobs that ended and of which RQ has more to do

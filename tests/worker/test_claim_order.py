@@ -79,6 +79,30 @@ def test_turns_count_rows_not_jobs(client: Client, ledger: Ledger) -> None:
     assert 4 <= took.count("wide") <= 7, "half of the rows"
 
 
+def test_a_tenant_s_share_follows_its_priority(client: Client, ledger: Ledger) -> None:
+    client.submit_many(jobs_of("plain", 200, num_samples=2))
+    client.submit_many(jobs_of("paying", 200, num_samples=2, priority=4))
+    client.submit_many(jobs_of(None, 200, num_samples=2, priority=3))
+
+    took = Counter(tenants(ledger.claim(160, is_idle=True)))
+
+    assert took == {"paying": 40, "": 30, "plain": 10}
+
+
+@pytest.mark.parametrize("written", ["0", "-4", "1e9", "nan", "a lot", "4" * 100])
+def test_a_priority_that_no_client_wrote_harms_nobody(
+    client: Client, connection: redis.Redis, ledger: Ledger, written: str
+) -> None:
+    first = client.submit_many(jobs_of("odd", 20))
+    client.submit_many(jobs_of("plain", 20))
+    for job_id in first:
+        connection.hset(f"rq:job:{job_id}", "priority", written)
+
+    took = Counter(tenants(ledger.claim(10, is_idle=True)))
+
+    assert took["plain"] >= 5
+
+
 def test_who_was_away_brings_no_credit(client: Client, ledger: Ledger) -> None:
     client.submit_many(jobs_of("busy", 200))
     ledger.claim(100, is_idle=True)

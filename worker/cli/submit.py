@@ -53,6 +53,9 @@ def submit(
     tenant: Annotated[
         str | None, typer.Option(help="Whose jobs: tenants take turns.", show_default=False)
     ] = None,
+    priority: Annotated[
+        int, typer.Option(help="The tenant's share of the turns, 1 to 100: 4 is four times 1's.")
+    ] = 1,
     reply_to: Annotated[
         str | None,
         typer.Option(help="List on which the job's ID is put when it ends.", show_default=False),
@@ -82,6 +85,7 @@ def submit(
             **rows.fields(),
             "deadline_seconds": deadline_seconds,
             "tenant": tenant,
+            "priority": priority,
             "reply_to": reply_to,
         }
         lines = JobLines(fields, model=model, is_raw=raw)

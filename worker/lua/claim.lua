@@ -60,9 +60,9 @@ local function take(queue, job_id)
   local its_bytes = redis.call('HSTRLEN', key, 'data')
   if its_bytes > max_payload then return refuse(queue, job_id, TOO_LARGE) end
   local fields = redis.call('HMGET', key, 'num_samples', 'attempts', 'deadline', 'timeout',
-    'created_at', 'retries_left', 'reply_to', 'success_callback_name', 'failure_callback_name',
-    'stopped_callback_name')
-  for i = 1, 6 do
+    'created_at', 'retries_left', 'priority', 'reply_to', 'success_callback_name',
+    'failure_callback_name', 'stopped_callback_name')
+  for i = 1, 7 do
     if fields[i] and #fields[i] > 64 then return refuse(queue, job_id, BROKEN) end
   end
   if (tonumber(fields[3] or '') or now) < now then return refuse(queue, job_id, TOO_LATE) end
@@ -75,12 +75,15 @@ local function take(queue, job_id)
   local execution_id = register(queue, job_id, attempts, fields[6])
   local claim = {queue, job_id, execution_id, string.format('%.6f', now),
     redis.call('HGET', key, 'data'), fields[4], fields[3], fields[5], fields[1]}
-  for i = 7, 10 do claim[#claim + 1] = fields[i] and #fields[i] or 0 end
+  for i = 8, 11 do claim[#claim + 1] = fields[i] and #fields[i] or 0 end
   claimed[#claimed + 1] = claim
   is_alone = attempts > 0
   local its_rows = bounded(fields[1], 1, 65535, 1)
   rows, num_bytes = rows + its_rows, num_bytes + its_bytes
-  if has_turns then redis.call('ZINCRBY', turns_of(base_of(queue)), its_rows, queue) end
+  if has_turns then
+    local share = its_rows / bounded(fields[7], 1, 100, 1)
+    redis.call('ZINCRBY', turns_of(base_of(queue)), string.format('%.6f', share), queue)
+  end
 end
 
 -- Anybody who may push may also write into the turns.
@@ -89,7 +92,8 @@ local function is_of(base, queue)
   return queue == base or tenant and is_name(tenant)
 end
 
--- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows.
+-- The queue that is next among a queue and its tenants, or nil: whose jobs have had least rows
+-- for their priorities.
 local function next_of(base)
   local turns = turns_of(base)
   has_turns = redis.call('EXISTS', turns) == 1
