@@ -96,6 +96,11 @@ class Engine:
         )
 
     @property
+    def shape(self) -> ModelShape:
+        """What the model can take."""
+        return self._runner.shape
+
+    @property
     def is_invariant(self) -> bool:
         """Whether the promise of equal bits was found to hold for this model on this machine."""
         return self.provenance.reproducible

@@ -8,6 +8,7 @@ provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
 job_status.py    where a job stands, with job_info.py
 job_options.py   timeouts, lifetimes, attempts
+model_card.py    ModelCard: what a worker can run
 wire.py          both as bytes, with packed_*.py, columns.py, *_array.py and little_endian.py
 payload.py       a job's bytes as they lie in the server
 server_call.py   what is asked of the server, as data
@@ -46,6 +47,7 @@ from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.model_card import ModelCard
 from jobs.provenance import Provenance
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import Row, SampledRows
@@ -67,6 +69,7 @@ __all__ = [
     "JobStatus",
     "JobsError",
     "LoginRefusedError",
+    "ModelCard",
     "MsgpackSerializer",
     "PermissionDeniedError",
     "Provenance",

@@ -13,6 +13,7 @@ from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
 from jobs.job_status import JobStatus
+from jobs.model_card import ModelCard
 from jobs.operations import Operations
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
@@ -102,6 +103,9 @@ class AsyncClient:
 
     async def worker_models(self) -> dict[str, str | None]:
         return await self._server.run(self._operations.worker_models())
+
+    async def worker_cards(self) -> dict[str, ModelCard]:
+        return await self._server.run(self._operations.worker_cards())
 
     async def num_queued(self, tenant: str | None = None) -> int:
         return await self._server.run(self._operations.num_queued(tenant))

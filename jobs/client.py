@@ -13,6 +13,7 @@ from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
 from jobs.job_status import JobStatus
+from jobs.model_card import ModelCard
 from jobs.operations import Operations
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
@@ -164,6 +165,11 @@ class Client:
         killed is named for two more of its leases.
         """
         return self._server.run(self._operations.worker_models())
+
+    def worker_cards(self) -> dict[str, ModelCard]:
+        """What each worker of the queue can run, by the worker's name; for as long as
+        `worker_models` names it."""
+        return self._server.run(self._operations.worker_cards())
 
     def num_queued(self, tenant: str | None = None) -> int:
         """How many jobs wait for a worker: of a tenant, or of those that are nobody's."""

@@ -10,6 +10,7 @@ from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.model_card import ModelCard
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
 from jobs.row_delta import RowDelta
 from jobs.rq_queue import Pushed, RqQueue
@@ -151,6 +152,9 @@ class Operations:
 
     def worker_models(self) -> Operation[dict[str, str | None]]:
         return self._queue.worker_models()
+
+    def worker_cards(self) -> Operation[dict[str, ModelCard]]:
+        return self._queue.worker_cards()
 
     def num_queued(self, tenant: str | None) -> Operation[int]:
         if tenant is not None:

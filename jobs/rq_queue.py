@@ -24,6 +24,7 @@ from jobs.generate_job import GenerateJob
 from jobs.job_info import INFO_FIELDS, JobInfo, read_info
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.model_card import ModelCard
 from jobs.names import queue_of
 from jobs.payload import read_job
 from jobs.sampled_rows import SampledRows
@@ -122,10 +123,29 @@ class RqQueue:
 
     def worker_models(self) -> Operation[dict[str, str | None]]:
         """What the workers of the queue serve, in one round trip."""
+        workers = yield from self._workers()
+        return {worker: model for worker, (model, _) in workers.items()}
+
+    def worker_cards(self) -> Operation[dict[str, ModelCard]]:
+        """What the workers of the queue can run; of an older worker, its model alone."""
+        workers = yield from self._workers()
+        return {
+            worker: ModelCard(model=model) if card is None else ModelCard.from_json(card)
+            for worker, (model, card) in workers.items()
+        }
+
+    def _workers(self) -> Operation[dict[str, tuple[str | None, bytes | None]]]:
+        """The models and cards of those that live."""
         models = ("ZRANGE", f"rowmill:models:{self._name}", 0, -1, "WITHSCORES")
-        (now, _), entries = yield Transaction((command("TIME"), command(*models, withscores=True)))
+        (now, _), entries, cards = yield Transaction(
+            (
+                command("TIME"),
+                command(*models, withscores=True),
+                command("HGETALL", f"rowmill:cards:{self._name}"),
+            )
+        )
         pairs = [entry.decode().partition(":")[::2] for entry, end in entries if end > now]
-        return {worker: model or None for worker, model in pairs}
+        return {worker: (model or None, cards.get(worker.encode())) for worker, model in pairs}
 
     def status(self, job_id: str) -> Operation[JobStatus]:
         """Where the job stands; raises JobNotFoundError if there is none."""

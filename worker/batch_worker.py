@@ -22,6 +22,7 @@ from rq.worker import WorkerStatus
 
 from engine import Engine, RequestError
 from jobs import JobsError
+from worker.card import card_of
 from worker.caretaker import Caretaker
 from worker.claim import Claim
 from worker.claimer import Claimer
@@ -58,7 +59,7 @@ class BatchWorker(RqWorker):
 
     def __init__(self, engine: Engine, connection: redis.Redis, config: WorkerConfig) -> None:
         queues = config.queues
-        super().__init__(connection, queues, engine.provenance.model)
+        super().__init__(connection, queues, card_of(engine, config.model))
         self._engine = engine
         self._config = config
         self._claims = Claims()

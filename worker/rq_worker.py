@@ -12,7 +12,7 @@ import redis
 from rq.command import parse_payload
 from rq.worker import BaseWorker
 
-from jobs import MsgpackSerializer
+from jobs import ModelCard, MsgpackSerializer
 from worker.scripts import script
 
 _RECONNECT_SECONDS = 1.0
@@ -23,15 +23,16 @@ log = logging.getLogger("rowmill.worker")
 class RqWorker(BaseWorker):
     """`stops` holds the IDs of jobs that RQ's command channel tells to stop.
 
-    `model`: the fingerprint of what it serves, which its record tells, and producers are told.
+    `card`: what it serves; its record tells the fingerprint, and producers are told all.
     """
 
-    def __init__(self, connection: redis.Redis, queues: Sequence[str], model: str | None) -> None:
+    def __init__(self, connection: redis.Redis, queues: Sequence[str], card: ModelCard) -> None:
         super().__init__(
             list(queues), connection=connection, serializer=MsgpackSerializer, worker_ttl=60
         )
         self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._model = model or ""
+        self._model = card.model or ""
+        self._card = card.to_json()
         self._write_state = script(connection, "state")
         self._write_model = script(connection, "model")
 
@@ -45,7 +46,8 @@ class RqWorker(BaseWorker):
             self.heartbeat(timeout=ttl, pipeline=pipe)
             pipe.hset(self.key, mapping=fields)
             self._write_state(self.name, client=pipe)  # the ledger keeps it, where there is one
-            self._write_model(self.name, self._model, ttl, *self.queue_names(), client=pipe)
+            told = (self._model, self._card, ttl)
+            self._write_model(self.name, *told, *self.queue_names(), client=pipe)
             pipe.sadd(self.redis_workers_keys, self.key)
             for name in self.queue_names():
                 pipe.sadd(f"rq:workers:{name}", self.key)
@@ -61,6 +63,7 @@ class RqWorker(BaseWorker):
         with self.connection.pipeline() as pipe:
             for name in self.queue_names():
                 pipe.zrem(f"rowmill:models:{name}", f"{self.name}:{self._model}")
+                pipe.hdel(f"rowmill:cards:{name}", self.name)
             pipe.execute()
 
     def _set_connection(self, connection: redis.Redis) -> redis.Redis:

@@ -8,6 +8,7 @@
 --   rowmill:follow-ups:<queue>  jobs that ended and of which RQ has more to do
 --   rowmill:stream:<job>        what is told of a job's rows while it runs
 --   rowmill:models:<queue>      <worker>:<fingerprint of its model>, scored by when that ends
+--   rowmill:cards:<queue>       what each of these workers can run, as JSON
 
 local function clock()
   local time = redis.call('TIME')
