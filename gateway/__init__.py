@@ -3,11 +3,11 @@ worker.
 
 config.py     GatewayConfig
 app.py        create_app: the ASGI application
-services.py   Services: what all requests share
-submission.py how requests become jobs
+services.py   Services: what all requests share, with server.py and known_workers.py
+submission.py how requests become jobs, checked by model_limits.py
 caller.py     Caller: who asks
 errors.py     errors in OpenAI's shape
-access/       API keys and quotas
+access/       API keys and quotas, with lua/
 openai/       /v1/completions, /v1/chat/completions, /v1/models
 native/       /v1/jobs
 batches/      /v1/files, /v1/batches

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
+
+from jobs.names import check_queue_name
+
+_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
+_MOST_BYTES = 2**40
+_LONGEST = 24 * 3600.0
+
+
+class GatewayConfigError(Exception):
+    """A setting that is out of its range; the message names it and the limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
+    """Raises GatewayConfigError, or InvalidJobError for a queue's name."""
+
     redis_url: str = dataclasses.field(repr=False)
     """Never shown: it may hold a password."""
     queue: str = "rowmill"
@@ -20,6 +33,40 @@ class GatewayConfig:
     """API keys; None: everybody on this machine may call."""
     data: Path | None = None
     """Folder of files and batches; None: there are none."""
+    max_queued: int | None = None
+    """Most jobs that wait for a worker, of each tenant; None: no limit."""
     max_body_bytes: int = 16 * 2**20
+    """Of a request's body."""
+    max_file_bytes: int = 200 * 2**20
+    """Of one that uploads a file."""
     allowed_origins: tuple[str, ...] = ()
-    """Of other sites' pages (CORS)."""
+    """Of other sites' pages that may call (CORS)."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which callers may know this server; empty: any. Where no key is asked for, another
+    name is how a page of another site would come here."""
+    max_wait_seconds: float = 60.0
+    """Longest that a request may wait for a job by `?wait=`."""
+    heartbeat_seconds: float = 15.0
+    """A stream with no news says so this often, so that nobody between closes it."""
+    drain_seconds: float = 20.0
+    """How long open requests may go on after SIGTERM; then they end with an error."""
+
+    def __post_init__(self) -> None:
+        check_queue_name(self.queue)
+        for name in ("max_body_bytes", "max_file_bytes"):
+            self._check(name, 1, _MOST_BYTES)
+        if self.max_queued is not None:
+            self._check("max_queued", 1, 2**31 - 1)
+        self._check("max_wait_seconds", 0, _LONGEST)
+        self._check("heartbeat_seconds", 0.01, _LONGEST)
+        self._check("drain_seconds", 0, _LONGEST)
+        for origin in self.allowed_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise GatewayConfigError(
+                    f"allowed_origins: {origin!r} must be like https://example.com, or *"
+                )
+
+    def _check(self, name: str, least: float, most: float) -> None:
+        value = getattr(self, name)
+        if not least <= value <= most:
+            raise GatewayConfigError(f"{name} must be from {least:g} to {most:g}, not {value:g}")

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.caller import Caller
 from gateway.services import Services
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="API key",
+    description="A key that `rowmill gateway-key` made. A gateway without keys asks for none.",
+)
 
 
 def _services(request: Request) -> Services:
@@ -15,9 +22,14 @@ def _services(request: Request) -> Services:
     return services
 
 
-async def _caller(request: Request) -> Caller:
+async def _caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> Caller:
     """Who asks, by the API key. Raises ApiError (401) for none or an unknown one."""
-    return Caller(queue=_services(request).config.queue)
+    caller = _services(request).caller(credentials.credentials if credentials else None)
+    request.state.tenant = caller.tenant  # for the log
+    return caller
 
 
 TheServices = Annotated[Services, Depends(_services)]

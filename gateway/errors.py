@@ -79,6 +79,9 @@ async def answer_api_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, JobsError):
         error = api_error(error)
     assert isinstance(error, ApiError)
-    after = error.retry_after
-    headers = None if after is None else {"Retry-After": str(math.ceil(after))}
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(math.ceil(error.retry_after), 1))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error.body(), error.status, headers=headers)

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from gateway.access.gatekeeper import caller_of
+from gateway.access.keys_file import KeysFile
+from gateway.access.quotas import Quotas
+from gateway.caller import Caller
 from gateway.config import GatewayConfig
+from gateway.known_workers import KnownWorkers
+from gateway.server import Server
 from jobs import AsyncClient
 from vocab import Tokenizer, load_tokenizer
 
 
 class Services:
-    """Made once for an application, and closed with it."""
+    """Made once for an application, and closed with it. Nothing is sent before a request comes.
+
+    Raises TokenizerError, GatewayConfigError for the keys' file, and InvalidJobError for the URL.
+    """
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.tokenizer: Tokenizer | None = (config.model and load_tokenizer(config.model)) or None
+        self.server = Server(config.redis_url)
+        self.quotas = Quotas(self.server)
+        self.workers = KnownWorkers(lambda queue: self.client(queue).worker_cards())
+        self._keys = None if config.keys_file is None else KeysFile(config.keys_file)
         self._clients: dict[str, AsyncClient] = {}
+
+    def caller(self, key: str | None) -> Caller:
+        """Who brings this API key. Raises ApiError (401)."""
+        return caller_of(self.config, self._keys, key)
 
     def client(self, queue: str) -> AsyncClient:
         """Of a queue: that of the caller whose jobs are meant."""
         if queue not in self._clients:
-            self._clients[queue] = AsyncClient(self.config.redis_url, queue)
+            self._clients[queue] = AsyncClient(
+                self.config.redis_url, queue, max_queued=self.config.max_queued
+            )
         return self._clients[queue]
 
     async def close(self) -> None:
         for client in self._clients.values():
             await client.close()
+        await self.server.close()
