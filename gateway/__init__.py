@@ -3,10 +3,13 @@ worker.
 
 config.py     GatewayConfig
 app.py        create_app: the ASGI application
+serving.py    serve: the application on an address, with shutdown.py
+request_log.py, allowed_hosts.py, body_limit.py: what sees a request before its route does
 services.py   Services: what all requests share, with server.py and known_workers.py
 submission.py how requests become jobs, checked by model_limits.py
 caller.py     Caller: who asks
-errors.py     errors in OpenAI's shape
+errors.py     errors in OpenAI's shape, with answers.py and error_docs.py
+event_stream.py EventStream: server-sent events
 access/       API keys and quotas, with lua/
 openai/       /v1/completions, /v1/chat/completions, /v1/models
 native/       /v1/jobs

@@ -6,18 +6,23 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from gateway import health
+from gateway.allowed_hosts import AllowedHosts
+from gateway.answers import answer_errors
+from gateway.body_limit import BodyLimit
 from gateway.config import GatewayConfig
-from gateway.errors import ApiError, answer_api_error
+from gateway.request_log import HEADER, RequestLog
 from gateway.services import Services
-from jobs import JobsError
 
 _ROUTERS = (health.router,)
+_FILES = "/v1/files"
+_PREFLIGHT_SECONDS = 3600
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
-    """Raises TokenizerError where the model has none that can be read."""
+    """Raises TokenizerError where the model has none that can be read, and GatewayConfigError."""
     services = Services(config)
 
     @contextlib.asynccontextmanager
@@ -25,10 +30,32 @@ def create_app(config: GatewayConfig) -> FastAPI:
         yield
         await services.close()
 
-    app = FastAPI(title="Rowmill", lifespan=lifespan)
+    # The pages that show a document's routes load scripts from elsewhere.
+    app = FastAPI(title="Rowmill", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.services = services
     for router in _ROUTERS:
         app.include_router(router)
-    app.add_exception_handler(ApiError, answer_api_error)
-    app.add_exception_handler(JobsError, answer_api_error)
+    answer_errors(app)
+    _surround(app, config)
     return app
+
+
+def _surround(app: FastAPI, config: GatewayConfig) -> None:
+    """With what sees a request before its route does; the last is the first to see it."""
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=config.max_body_bytes,
+        max_bytes_at={_FILES: config.max_file_bytes},
+    )
+    if config.allowed_hosts:
+        app.add_middleware(AllowedHosts, names=config.allowed_hosts)
+    app.add_middleware(RequestLog)
+    if config.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=config.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", HEADER),
+            expose_headers=(HEADER, "Retry-After"),
+            max_age=_PREFLIGHT_SECONDS,
+        )

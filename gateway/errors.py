@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from jobs import (
@@ -24,7 +23,8 @@ from jobs import (
 class ApiError(Exception):
     """What a caller is told instead of an answer.
 
-    `param`: the field that is wrong; `retry_after`: seconds until it may be tried again.
+    `param`: the field that is wrong; `retry_after`: seconds until it may be tried again; `headers`:
+    what else the answer says.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -44,10 +45,24 @@ class ApiError(Exception):
         self.param = param
         self.code = code
         self.retry_after = retry_after
+        self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
-        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        error = {
+            "message": _writable(self.message),
+            "type": self.kind,
+            "param": None if self.param is None else _writable(self.param),
+            "code": self.code,
+        }
         return {"error": error}
+
+    def response(self) -> JSONResponse:
+        headers = dict(self.headers)
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(math.ceil(self.retry_after), 1))
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(self.body(), self.status, headers=headers)
 
 
 def api_error(error: JobsError) -> ApiError:
@@ -55,7 +70,7 @@ def api_error(error: JobsError) -> ApiError:
     text = str(error)
     match error:
         case InvalidJobError():
-            return ApiError(400, text, param=error.field)
+            return ApiError(400, _with_notes(text, error), param=error.field)
         case JobNotFoundError():
             return ApiError(404, text, code="job_not_found")
         case JobExistsError():
@@ -75,13 +90,17 @@ def api_error(error: JobsError) -> ApiError:
             return ApiError(500, text, kind="server_error")
 
 
-async def answer_api_error(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, JobsError):
-        error = api_error(error)
-    assert isinstance(error, ApiError)
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(math.ceil(error.retry_after), 1))
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.body(), error.status, headers=headers)
+def unexpected_error(request_id: str) -> ApiError:
+    """Of a defect of ours, which the log tells under this ID and the caller is not told."""
+    text = f"the gateway failed at this request; its log tells why under {request_id}"
+    return ApiError(500, text, kind="server_error", code="internal_error")
+
+
+def _with_notes(text: str, error: InvalidJobError) -> str:
+    """The notes say which of many jobs it is."""
+    return "; ".join([text, *getattr(error, "__notes__", ())])
+
+
+def _writable(text: str) -> str:
+    """JSON may name what UTF-8 can't write: half of a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -9,6 +9,7 @@ from gateway.caller import Caller
 from gateway.config import GatewayConfig
 from gateway.known_workers import KnownWorkers
 from gateway.server import Server
+from gateway.shutdown import Shutdown
 from jobs import AsyncClient
 from vocab import Tokenizer, load_tokenizer
 
@@ -25,6 +26,7 @@ class Services:
         self.server = Server(config.redis_url)
         self.quotas = Quotas(self.server)
         self.workers = KnownWorkers(lambda queue: self.client(queue).worker_cards())
+        self.shutdown = Shutdown()
         self._keys = None if config.keys_file is None else KeysFile(config.keys_file)
         self._clients: dict[str, AsyncClient] = {}
 

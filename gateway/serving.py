@@ -1,0 +1,80 @@
+"""Serving: an application on an address, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+
+from gateway.app import create_app
+from gateway.config import GatewayConfig, GatewayConfigError
+from gateway.services import Services
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LAST_SECONDS = 5
+"""For what was told to end."""
+
+
+def serve(config: GatewayConfig, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; then open requests have `drain_seconds`, and a second signal
+    ends them at once.
+
+    Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens.
+    """
+    check_address(host, config)
+    app = create_app(config)
+    settings = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,  # RequestLog has more
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(config.drain_seconds) + _LAST_SECONDS,
+    )
+    _Server(settings, app.state.services).run()
+
+
+def check_address(host: str, config: GatewayConfig) -> None:
+    """Raises GatewayConfigError where a gateway without keys would be open to other machines."""
+    if config.keys_file is None and not _is_loopback(host):
+        raise GatewayConfigError(
+            f"host: {host} is open to other machines, and no API key is asked for: name a keys "
+            f"file, or listen on {LOOPBACK[0]}"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._services.shutdown.begin(self._services.config.drain_seconds)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._services.shutdown.begin, 0)
+            return
+        super().handle_exit(sig, frame)
+        # A stop that was asked for is no failure, so the signal is not raised again afterwards.
+        if sig == signal.SIGTERM:
+            self._captured_signals.clear()
