@@ -7,6 +7,7 @@ from vocab.fingerprint import tokenizer_fingerprint
 from vocab.hf import HFTokenizer
 from vocab.load import find_tokenizer, load_tokenizer
 from vocab.special import SPECIAL_TOKENS
+from vocab.text_stream import TextStream
 from vocab.tokenizer import Tokenizer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ByteTokenizer",
     "ConversationError",
     "HFTokenizer",
+    "TextStream",
     "Tokenizer",
     "TokenizerError",
     "find_tokenizer",

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from engine.controls.row_text import RowText
+from vocab.text_pieces import HasText
 from vocab.tokenizer import Tokenizer
 
 
@@ -19,18 +20,7 @@ class StopStrings:
         self.tokenizer = tokenizer
         self.longest = max(map(len, strings), default=0)
         self.beginnings = {each[:end] for each in strings for end in range(1, len(each))}
-        self._has_text: dict[int, bool] = {}
-
-    def has_text(self, token: int) -> bool:
-        """Whether a token says anything: special tokens don't, nor those of no tokenizer."""
-        known = self._has_text.get(token)
-        if known is None:
-            try:  # twice, as some tokenizers leave out a space at the beginning of a text
-                known = bool(self.tokenizer.decode([token, token]))
-            except (KeyError, ValueError, OverflowError):
-                known = False
-            self._has_text[token] = known
-        return known
+        self.has_text = HasText(tokenizer)
 
 
 class StopSearch:
