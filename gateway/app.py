@@ -13,10 +13,11 @@ from gateway.allowed_hosts import AllowedHosts
 from gateway.answers import answer_errors
 from gateway.body_limit import BodyLimit
 from gateway.config import GatewayConfig
+from gateway.openai import routes as openai
 from gateway.request_log import HEADER, RequestLog
 from gateway.services import Services
 
-_ROUTERS = (health.router,)
+_ROUTERS = (health.router, openai.router)
 _FILES = "/v1/files"
 _PREFLIGHT_SECONDS = 3600
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from gateway.access.gatekeeper import caller_of
 from gateway.access.keys_file import KeysFile
 from gateway.access.quotas import Quotas
 from gateway.caller import Caller
 from gateway.config import GatewayConfig
 from gateway.known_workers import KnownWorkers
+from gateway.openai.asked import Served
 from gateway.server import Server
 from gateway.shutdown import Shutdown
 from jobs import AsyncClient
@@ -28,6 +31,9 @@ class Services:
         self.workers = KnownWorkers(lambda queue: self.client(queue).worker_cards())
         self.shutdown = Shutdown()
         self._keys = None if config.keys_file is None else KeysFile(config.keys_file)
+        self.served = Served(config.model_name, self.tokenizer)
+        self.created = int(time.time())
+        """When it began, in seconds since 1970."""
         self._clients: dict[str, AsyncClient] = {}
 
     def caller(self, key: str | None) -> Caller:

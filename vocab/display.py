@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from vocab.special import SPECIAL_TOKENS
@@ -14,11 +14,18 @@ def display(tokens: Sequence[int], tokenizer: Tokenizer) -> str:
 
     Raises what the tokenizer's `decode` does for tokens that it does not have.
     """
-    if isinstance(tokenizer, ChatTokenizer):
-        names = {token: name for name, token in tokenizer.special_tokens.items()}
-    else:
-        names = {tokenizer.encode_special(name): name for name in SPECIAL_TOKENS}
+    names = special_names(tokenizer)
     runs = groupby(tokens, key=names.get)
     return "".join(
         tokenizer.decode(list(run)) if name is None else name * len(list(run)) for name, run in runs
     )
+
+
+def special_names(tokenizer: Tokenizer) -> Mapping[int, str]:
+    """The special tokens' names by their ids: nanochat's, or the model's own.
+
+    Raises KeyError where the tokenizer has neither.
+    """
+    if isinstance(tokenizer, ChatTokenizer):
+        return {token: name for name, token in tokenizer.special_tokens.items()}
+    return {tokenizer.encode_special(name): name for name in SPECIAL_TOKENS}

@@ -7,7 +7,8 @@ from typing import Any
 
 from jobs.dataset.errors import LineError
 from jobs.dataset.request import PARAMETERS, LineRequest
-from jobs.errors import brief
+from jobs.errors import InvalidJobError, brief
+from jobs.openai_fields import IGNORED_FIELDS, response_schema
 
 ID = "custom_id"
 COLUMNS = (ID, "body", "url", "method")
@@ -18,8 +19,7 @@ _PROMPTS = {"/v1/completions": "prompt", "/v1/chat/completions": "messages"}
 _FIELDS = {"n": "num_samples", "max_completion_tokens": "max_tokens"} | {
     name: name for name in PARAMETERS if name != "num_samples"
 }
-# These change no token.
-_IGNORED = frozenset({"model", "user", "metadata", "store"})
+_IGNORED = IGNORED_FIELDS | {"model"}
 # The only value, beside null, that asks for what a run does anyway.
 _NEUTRAL: dict[str, object] = {"stream": False, "best_of": 1, "echo": False}
 
@@ -66,7 +66,10 @@ def read_batch_line(record: Mapping[str, Any], run: Mapping[str, Any]) -> LineRe
 def _parameter(name: str, value: Any) -> tuple[str | None, Any]:
     """The job's field and its value; None where the run does so anyway."""
     if name == "response_format":
-        schema = _schema(value)
+        try:
+            schema = response_schema(value)
+        except InvalidJobError as error:
+            raise LineError(f"body.{error}") from error
         return (None if schema is None else "json_schema"), schema
     if name not in _FIELDS:
         _check_neutral(name, value)
@@ -77,21 +80,6 @@ def _parameter(name: str, value: Any) -> tuple[str | None, Any]:
         # Parquet gives every line all tokens that some line has.
         return name, {token: bias for token, bias in value.items() if bias is not None}
     return _FIELDS[name], value
-
-
-def _schema(wanted: object) -> object:
-    """What `response_format` asks for; None where that is text."""
-    match wanted:
-        case {"type": "text"}:
-            return None
-        case {"type": "json_object"}:
-            return {"type": "object"}
-        case {"type": "json_schema", "json_schema": {"schema": dict() | str() as schema}}:
-            return schema
-    raise LineError(
-        f"body.response_format: {brief(wanted)} is not supported; its type must be text, "
-        "json_object, or json_schema with a schema"
-    )
 
 
 def _check_columns(name: str, value: object, run: Mapping[str, Any]) -> None:

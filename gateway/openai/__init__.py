@@ -1,0 +1,20 @@
+"""OpenAI's API: completions, chat completions and models.
+
+routes.py              the paths
+sampling_request.py    what both kinds of request have in common, and how it becomes a job's fields
+completion_request.py  /v1/completions: a body becomes what is asked
+chat_request.py        /v1/chat/completions: likewise
+asked.py               Asked: the jobs, and how their rows are to be told
+choice.py              a row's deltas become pieces of a choice, with its text
+completion_format.py   pieces as OpenAI writes them
+chat_format.py         likewise
+answer.py              whole answers, from rows
+chunks.py              streamed answers, from deltas
+running.py             jobs pushed, awaited, and cancelled where nobody waits any more
+events.py              server-sent events
+models.py              /v1/models
+examples.py            what the documentation shows
+
+`read_completion` and `read_chat` make an Asked of a body, and `answer_body` makes an answer of an
+Asked and its jobs' rows: all of them without a server or a queue.
+"""

@@ -1,0 +1,72 @@
+"""What the OpenAPI document shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COMPLETION: dict[str, Any] = {
+    "text": {
+        "summary": "four continuations of a text",
+        "value": {"model": "demo", "prompt": "What is 6*7?", "n": 4, "seed": 7, "max_tokens": 32},
+    },
+    "tokens": {
+        "summary": "a prompt as token IDs, and rows as token IDs",
+        "value": {
+            "model": "demo",
+            "prompt": [256, 54, 42, 55, 61],
+            "max_tokens": 8,
+            "seed": 7,
+            "return_token_ids": True,
+        },
+    },
+}
+CHAT: dict[str, Any] = {
+    "question": {
+        "summary": "two answers to a question",
+        "value": {
+            "model": "demo",
+            "messages": [{"role": "user", "content": "What is 6*7?"}],
+            "n": 2,
+            "seed": 7,
+        },
+    }
+}
+_USAGE = {"prompt_tokens": 13, "completion_tokens": 9, "total_tokens": 22}
+_ORIGIN = {
+    "usage": _USAGE,
+    "system_fingerprint": "9d3c0f6a2b7e4d51889e0c6f35a1d2b47c90e8f31a5b6d7c2e4f80913a6b5c7d",
+    "seed": 7,
+    "reproducible": True,
+}
+_HEAD = {"created": 1767225600, "model": "demo"}
+COMPLETION_ANSWER: dict[str, Any] = {
+    "text": {
+        "value": {
+            "id": "cmpl-0f8fad5bd9cb469fa16570867728950e",
+            "object": "text_completion",
+            **_HEAD,
+            "choices": [
+                {"index": 0, "text": " It is 42.", "logprobs": None, "finish_reason": "stop"}
+            ],
+            **_ORIGIN,
+        }
+    }
+}
+CHAT_ANSWER: dict[str, Any] = {
+    "question": {
+        "value": {
+            "id": "chatcmpl-0f8fad5bd9cb469fa16570867728950e",
+            "object": "chat.completion",
+            **_HEAD,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": "It is 42.", "refusal": None},
+                    "logprobs": None,
+                    "finish_reason": "stop",
+                }
+            ],
+            **_ORIGIN,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+"""From a request to its answer, whole or streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from uuid import uuid4
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from gateway.caller import Caller
+from gateway.errors import ApiError, api_error
+from gateway.openai.answer import Answer, Format
+from gateway.openai.asked import Asked, Served
+from gateway.openai.events import (
+    DONE,
+    HEARTBEAT,
+    CallerLeftError,
+    EventStream,
+    event,
+    while_there,
+)
+from gateway.openai.running import Running
+from gateway.services import Services
+from jobs import JobsError, SampledRows
+from jobs.dataset.errors import LineError
+from jobs.dataset.record import JsonLine
+
+_HEARTBEAT_SECONDS = 15.0
+_MANY_BYTES = 2**16
+_MANY_TOKENS = 2**14
+"""Beyond these a thread does the work, so that other requests do not wait for it."""
+_CALLER_LEFT = 499
+"""As nginx logs it: nobody sees it."""
+
+Read = Callable[[object, Served], Asked]
+
+
+async def respond(
+    request: Request, services: Services, caller: Caller, read: Read, kind: type[Format]
+) -> Response:
+    """Raises ApiError and JobsError for what comes to no answer, before a stream has begun."""
+    asked = await _read(request, services.served, read)
+    key = uuid4().hex
+    answer = Answer(services.served, asked, kind, key=key, created=int(time.time()))
+    running = Running(services, caller, asked, key)
+    await running.start()
+    if asked.is_stream:
+        return EventStream(_events(running, answer, asked), running.cancel)
+    try:
+        results = await while_there(request, running.results())
+    except CallerLeftError:
+        return Response(status_code=_CALLER_LEFT)
+    finally:
+        await running.cancel()
+    if _num_tokens(results) > _MANY_TOKENS:
+        return JSONResponse(await asyncio.to_thread(answer.whole, results))
+    return JSONResponse(answer.whole(results))
+
+
+async def _read(request: Request, served: Served, read: Read) -> Asked:
+    raw = await request.body()
+
+    def parsed() -> Asked:
+        try:
+            body = JsonLine(raw).record()
+        except LineError as error:
+            raise ApiError(400, f"the body {error}") from error
+        return read(body, served)
+
+    return await asyncio.to_thread(parsed) if len(raw) > _MANY_BYTES else parsed()
+
+
+async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenerator[str, None]:
+    """The chunks of a streamed answer, and an error where it ends in one."""
+    try:
+        deltas = running.deltas(_HEARTBEAT_SECONDS)
+        try:
+            async for news in deltas:
+                if news is None:
+                    yield HEARTBEAT
+                    continue
+                for chunk in answer.chunks(*news):
+                    yield event(chunk)
+        finally:
+            await deltas.aclose()
+        if asked.has_usage_chunk:
+            yield event(answer.last_chunk(await running.results()))
+    except JobsError as error:
+        yield event(api_error(error).body())
+    yield DONE
+
+
+def _num_tokens(results: Sequence[SampledRows]) -> int:
+    return sum(len(row.tokens) for result in results for row in result.rows)

@@ -1,0 +1,61 @@
+"""The paths of OpenAI's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.dependencies import TheCaller, TheServices
+from gateway.openai import models
+from gateway.openai.chat_format import ChatFormat
+from gateway.openai.chat_request import ChatRequest, read_chat
+from gateway.openai.completion_format import CompletionFormat
+from gateway.openai.completion_request import CompletionRequest, read_completion
+from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER
+from gateway.openai.respond import respond
+from gateway.openai.sampling_request import SamplingRequest
+
+router = APIRouter()
+router.include_router(models.router)
+
+
+def _documented(request: type[SamplingRequest], examples: Any, answers: Any) -> dict[str, Any]:
+    """What the OpenAPI document says of a path, as its function reads the body itself."""
+    content = {"schema": request.model_json_schema(), "examples": examples}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {
+            "200": {
+                "description": "the answer, or a stream of server-sent events with its chunks",
+                "content": {
+                    "application/json": {"schema": {"type": "object"}, "examples": answers},
+                    "text/event-stream": {"schema": {"type": "string"}},
+                },
+            }
+        },
+    }
+
+
+@router.post(
+    "/v1/completions",
+    tags=["OpenAI"],
+    response_model=None,
+    openapi_extra=_documented(CompletionRequest, COMPLETION, COMPLETION_ANSWER),
+)
+async def create_completion(request: Request, services: TheServices, caller: TheCaller) -> Response:
+    """Sample what follows one or several prompts."""
+    return await respond(request, services, caller, read_completion, CompletionFormat)
+
+
+@router.post(
+    "/v1/chat/completions",
+    tags=["OpenAI"],
+    response_model=None,
+    openapi_extra=_documented(ChatRequest, CHAT, CHAT_ANSWER),
+)
+async def create_chat_completion(
+    request: Request, services: TheServices, caller: TheCaller
+) -> Response:
+    """Sample the next message of a conversation, where the model has a chat format."""
+    return await respond(request, services, caller, read_chat, ChatFormat)
