@@ -50,7 +50,18 @@ def test_a_tenant_may_have_two_keys_while_it_changes_from_one_to_the_other(path:
     assert caller_of(CONFIG, keys, KEY) == caller_of(CONFIG, keys, other)
 
 
-@pytest.mark.parametrize("key", [None, "", "rk-", new_key(), hash_of(KEY), KEY + "x", "\ud800"])
+OTHERS = {
+    "none": None,
+    "empty": "",
+    "a prefix": "rk-",
+    "another": new_key(),
+    "the hash": hash_of(KEY),
+    "a longer one": KEY + "x",
+    "no text": "\ud800",
+}
+
+
+@pytest.mark.parametrize("key", OTHERS.values(), ids=list(OTHERS))
 def test_no_other_key_opens(path: Path, key: str | None) -> None:
     path.write_text(entry("acme", KEY))
     with pytest.raises(ApiError) as caught:
