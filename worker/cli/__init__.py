@@ -10,6 +10,7 @@ import typer
 
 from worker.cli import (
     bench,
+    bench_gateway,
     bench_queue,
     bench_sample,
     demo,
@@ -38,11 +39,12 @@ for command in (
 ):
     app.command()(command)
 
-# The bench of the engine by itself, and with a command that of the queue or of sampling.
+# The bench of the engine by itself, and with a command that of the queue, of sampling or of HTTP.
 benches = typer.Typer()
 benches.callback(invoke_without_command=True)(bench.bench)
 benches.command("queue")(bench_queue.bench_queue)
 benches.command("sample")(bench_sample.bench_sample)
+benches.command("gateway")(bench_gateway.bench_gateway)
 app.add_typer(benches, name="bench")
 
 
