@@ -40,7 +40,7 @@ async def _stream(port: int, seed: int, tokens: int) -> dict[str, Any]:
     """One client: when its first event came, and whether its stream came to its end."""
     fields = {"model": "demo", "prompt": "3 + 4", "max_tokens": tokens, "seed": seed}
     body = json.dumps({**fields, "stream": True}).encode()
-    head = f"POST {COMPLETIONS} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    head = f"POST {COMPLETIONS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
