@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     FailFast,
     Field,
@@ -17,13 +18,13 @@ from jobs.errors import InvalidJobError, brief
 from jobs.field_limits import above_zero, as_tuple, explained, flag, integer, unknown_field
 from jobs.names import NAME, NAME_LIMIT
 from jobs.sampling_fields import SamplingFields
+from jobs.webhook_url import MAX_URL_LENGTH, URL_LIMIT, URL_PATTERN, WebhookUrl
 
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
 MAX_PROMPT_TOKENS = 10**6
 MAX_NUM_SAMPLES = 2**16 - 1
 MAX_PRIORITY = 100
-MAX_URL_LENGTH = 2048
 
 Token = Annotated[int, Field(strict=True, ge=0, le=UINT32_MAX)]
 
@@ -35,8 +36,19 @@ Tokens = Annotated[
     BeforeValidator(as_tuple),
 ]
 
-WebhookUrl = Annotated[
-    str, Field(strict=True, max_length=MAX_URL_LENGTH, pattern=r"^https?://[^\s/?#]+[^\s]*$")
+
+def _with_a_port(url: str) -> str:
+    try:
+        WebhookUrl.parse(url)
+    except ValueError as error:
+        raise PydanticCustomError("no_webhook_url", "not the URL of a webhook") from error
+    return url
+
+
+Url = Annotated[
+    str,
+    Field(strict=True, max_length=MAX_URL_LENGTH, pattern=URL_PATTERN),
+    AfterValidator(_with_a_port),
 ]
 
 
@@ -71,10 +83,7 @@ class GenerateJob(SamplingFields):
     priority: int = integer(1, 1, MAX_PRIORITY)
     reply_to: str | None = Field(default=None, pattern=NAME, description=f"None or {NAME_LIMIT}")
     stream: bool = flag()
-    webhook_url: WebhookUrl | None = Field(
-        default=None,
-        description=f"None or an http:// or https:// URL of at most {MAX_URL_LENGTH} characters",
-    )
+    webhook_url: Url | None = Field(default=None, description=f"None or {URL_LIMIT}")
 
     @field_validator("first_row")
     @classmethod

@@ -114,7 +114,8 @@ class RqQueue:
             "description": f"{FUNCTION_NAME}({len(job.prompt_tokens)} tokens x {job.num_samples})",
             "num_samples": job.num_samples,
         }
-        return fields | {its: given[its] for its in ("reply_to", "priority") if its in given}
+        told = ("reply_to", "priority", "webhook_url")
+        return fields | {its: given[its] for its in told if its in given}
 
     def num_queued(self, tenant: str | None) -> Operation[int]:
         """How many jobs of a tenant wait for a worker."""

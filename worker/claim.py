@@ -33,6 +33,8 @@ class Claim:
     """The rows that it was counted for; None: its producer did not say, and it counted for one."""
     has_reply_list: bool = False
     """Whether the server knows of the job's reply list."""
+    has_webhook: bool = False
+    """Whether the server knows of the job's webhook."""
     callbacks: tuple[str, ...] = ()
     """Names of RQ's callbacks that it carries, which Rowmill does not run."""
 

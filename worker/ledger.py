@@ -167,7 +167,7 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
 
 def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
     queue, job_id, execution_id, claimed_at, *rest = reply
-    payload, timeout, deadline, created_at, num_samples, reply_to, *callbacks = rest
+    payload, timeout, deadline, created_at, num_samples, reply_to, webhook_url, *callbacks = rest
     return Claim(
         queue=queue.decode(),
         job_id=job_id.decode(),
@@ -180,6 +180,7 @@ def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
         is_alone=is_alone,
         num_samples=_positive(num_samples),
         has_reply_list=bool(reply_to),
+        has_webhook=bool(webhook_url),
         callbacks=tuple(its for its, value in zip(_CALLBACKS, callbacks, strict=True) if value),
     )
 

@@ -44,6 +44,8 @@ def to_job(claim: Claim, max_payload_bytes: int) -> GenerateJob:
         raise InvalidJobError("num_samples", str(job.num_samples), limit)
     if job.reply_to is not None and not claim.has_reply_list:
         raise InvalidJobError("reply_to", "a name from plain RQ", "pushed with Rowmill's client")
+    if job.webhook_url is not None and not claim.has_webhook:
+        raise InvalidJobError("webhook_url", "a URL from plain RQ", "pushed with Rowmill's client")
     return job
 
 

@@ -51,6 +51,7 @@ expire(results, ttl)
 expire(key, ttl)
 local list = reply_list_of(job_id)
 if list then put_reply(list, job_id) end
+note_webhook(queue, job_id, 'cancelled')
 -- Last, as a producer's rights may end here.
 if limit then leave_rate_limit(limit, math.floor(now)) end
 return 1

@@ -9,6 +9,8 @@
 --   rowmill:stream:<job>        what is told of a job's rows while it runs
 --   rowmill:models:<queue>      <worker>:<fingerprint of its model>, scored by when that ends
 --   rowmill:cards:<queue>       what each of these workers can run, as JSON
+--   rowmill:webhooks:<queue>    jobs that ended and whose webhook is to be sent, scored by when
+--   rowmill:webhook:<job>       where it goes and what it tells, whatever becomes of the job itself
 
 local function clock()
   local time = redis.call('TIME')
@@ -23,6 +25,8 @@ local function wip_of(queue) return 'rq:wip:' .. queue end
 local function follow_ups_of(queue) return 'rowmill:follow-ups:' .. queue end
 local function turns_of(base) return 'rowmill:turns:' .. base end
 local function bell_of(base) return 'rowmill:bell:' .. base end
+local function webhooks_of(base) return 'rowmill:webhooks:' .. base end
+local function webhook_of(job_id) return 'rowmill:webhook:' .. job_id end
 
 -- A tenant's jobs stand in a queue of their own, <queue>@<tenant>.
 local function base_of(queue) return queue:match('^[^@]*') end
@@ -72,11 +76,38 @@ local function reply_list_of(job_id)
   if name and is_name(name) then return 'rowmill:replies:' .. name end
 end
 
+-- Whether a call under pcall did its work. It has not where its key holds another type, which is the
+-- doing, and the loss, of who put it there; what else hinders it is an error.
+local function has_worked(answer)
+  if type(answer) ~= 'table' or not answer.err then return true end
+  if answer.err:find('^WRONGTYPE') then return false end
+  error(answer)
+end
+
 local function put_reply(list, job_id)
-  local answer = redis.pcall('RPUSH', list, job_id)
-  if type(answer) == 'table' and answer.err then
-    if answer.err:find('^WRONGTYPE') then return end  -- the producer's own doing, and loss
-    error(answer)
+  if has_worked(redis.pcall('RPUSH', list, job_id)) then
+    redis.call('EXPIRE', list, REPLIES_SECONDS)
   end
-  redis.call('EXPIRE', list, REPLIES_SECONDS)
+end
+
+local WEBHOOK_SECONDS = 7 * 24 * 3600  -- longer than all attempts take together
+local MOST_OF_URL, MOST_OF_REASON = 2048, 8192
+
+-- Note that a job has ended, if it asked for a webhook. status: finished, failed or cancelled;
+-- reason: why it failed, as RQ stores it.
+local function note_webhook(queue, job_id, status, reason)
+  local url, num_samples = unpack(redis.call('HMGET', job_key(job_id), 'webhook_url', 'num_samples'))
+  local is_readable = #job_id <= 128 and job_id:find('^[%w_-]+$')
+  if not url or #url > MOST_OF_URL or queue == '' or not is_readable then return end
+  local base, now = base_of(queue), clock()
+  local marks, event = webhooks_of(base), webhook_of(job_id)
+  if reason and #reason > MOST_OF_REASON then reason = nil end
+  redis.call('DEL', event)  -- of an outcome before this one
+  redis.call('HSET', event, 'url', url, 'status', status, 'queue', base,
+    'tenant', queue:sub(#base + 2), 'num_samples', num_samples or '', 'reason', reason or '',
+    'ended_at', string.format('%.6f', now))
+  redis.call('EXPIRE', event, WEBHOOK_SECONDS)
+  if has_worked(redis.pcall('ZADD', marks, now, job_id)) then
+    redis.call('EXPIRE', marks, WEBHOOK_SECONDS)
+  end
 end

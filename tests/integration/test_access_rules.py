@@ -88,7 +88,7 @@ def test_with_their_rules_producer_worker_and_operator_do_all_that_they_do(
 ) -> None:
     jobs = mixed_jobs(4)
     job_ids = producer.submit_many(jobs)
-    given_up = producer.submit(question())
+    given_up = producer.submit(question(webhook_url="https://example.com"))
     assert producer.cancel(given_up)
 
     worker = start("--max-rows", "48")
@@ -187,6 +187,9 @@ FOR_PRODUCERS = [
     "PUBLISH rq:pubsub:a b",
     "SUBSCRIBE rq:pubsub:a",
     "ZADD rowmill:models:rowmill 1 a",
+    "HGETALL rowmill:webhook:a",
+    "ZRANGE rowmill:webhooks:rowmill 0 -1",
+    "ZADD rowmill:webhooks:other 1 a",
     "ZRANGE rowmill:models:other 0 -1",
     "CLIENT INFO",
 ]

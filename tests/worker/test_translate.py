@@ -184,10 +184,16 @@ def test_a_tenant_s_job_stands_in_the_tenant_s_queue() -> None:
         assert caught.value.field == "tenant"
 
 
-def test_a_reply_list_that_the_server_does_not_know_is_no_loss_in_silence() -> None:
+@pytest.mark.parametrize("field", [("reply_to", "mine"), ("webhook_url", "https://example.com")])
+def test_what_the_server_does_not_know_to_tell_is_no_loss_in_silence(
+    field: tuple[str, str],
+) -> None:
+    payload = call(kwargs={**FIELDS, **dict([field])})
     with pytest.raises(InvalidJobError) as caught:
-        read(claim(call(kwargs={**FIELDS, "reply_to": "mine"})))
-    assert caught.value.field == "reply_to"
+        read(claim(payload))
+    assert caught.value.field == field[0]
+    known = dataclasses.replace(claim(payload), has_reply_list=True, has_webhook=True)
+    assert read(known).num_samples == 4
 
 
 def test_a_bad_field_is_named() -> None:

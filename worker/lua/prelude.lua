@@ -93,8 +93,9 @@ end
 local STREAM_SECONDS = 60  -- for who still reads what was streamed, and could have it from the result
 
 local RESULT_TYPES = {finished = 1, failed = 2, stopped = 3}
+local WEBHOOK_STATUSES = {finished = 'finished', failed = 'failed', stopped = 'cancelled'}
 
--- End a job: its status, result, registry, lifetimes, reply list, and what is to follow.
+-- End a job: its status, result, registry, lifetimes, reply list, webhook, and what is to follow.
 -- outcome: status; value, as RQ stores it; default_ttl; worker; now_text; and of an execution id
 -- and claimed_at. Returns whether RQ has more to do.
 local function conclude(queue, job_id, outcome)
@@ -106,8 +107,12 @@ local function conclude(queue, job_id, outcome)
   redis.call('EXPIRE', stream_of(job_id),
     ttl > 0 and math.min(ttl, STREAM_SECONDS) or STREAM_SECONDS)
   local list = reply_list_of(job_id)
-  if ttl == 0 and not more then
+  local function tell()
     if list then put_reply(list, job_id) end
+    note_webhook(queue, job_id, WEBHOOK_STATUSES[status], status == 'failed' and outcome.value)
+  end
+  if ttl == 0 and not more then
+    tell()
     redis.call('DEL', key, key .. ':dependencies', results, 'rq:executions:' .. job_id)
     return false
   end
@@ -135,7 +140,7 @@ local function conclude(queue, job_id, outcome)
   expire(key, ttl)
   expire(key .. ':dependents', ttl)
   expire(key .. ':dependencies', ttl)
-  if list then put_reply(list, job_id) end
+  tell()
   -- The score: when another worker may take over what this one has not done.
   if more then redis.call('ZADD', follow_ups_of(queue), now + 60, job_id) end
   return more
