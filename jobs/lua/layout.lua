@@ -11,6 +11,7 @@
 --   rowmill:cards:<queue>       what each of these workers can run, as JSON
 --   rowmill:webhooks:<queue>    jobs that ended and whose webhook is to be sent, scored by when
 --   rowmill:webhook:<job>       where it goes and what it tells, whatever becomes of the job itself
+--   rowmill:dead-webhooks:<queue>  jobs whose webhook was given up, scored by when
 
 local function clock()
   local time = redis.call('TIME')
@@ -26,6 +27,7 @@ local function follow_ups_of(queue) return 'rowmill:follow-ups:' .. queue end
 local function turns_of(base) return 'rowmill:turns:' .. base end
 local function bell_of(base) return 'rowmill:bell:' .. base end
 local function webhooks_of(base) return 'rowmill:webhooks:' .. base end
+local function dead_webhooks_of(base) return 'rowmill:dead-webhooks:' .. base end
 local function webhook_of(job_id) return 'rowmill:webhook:' .. job_id end
 
 -- A tenant's jobs stand in a queue of their own, <queue>@<tenant>.
@@ -103,9 +105,8 @@ local function note_webhook(queue, job_id, status, reason)
   local marks, event = webhooks_of(base), webhook_of(job_id)
   if reason and #reason > MOST_OF_REASON then reason = nil end
   redis.call('DEL', event)  -- of an outcome before this one
-  redis.call('HSET', event, 'url', url, 'status', status, 'queue', base,
-    'tenant', queue:sub(#base + 2), 'num_samples', num_samples or '', 'reason', reason or '',
-    'ended_at', string.format('%.6f', now))
+  redis.call('HSET', event, 'url', url, 'status', status, 'tenant', queue:sub(#base + 2),
+    'num_samples', num_samples or '', 'reason', reason or '', 'ended_at', string.format('%.6f', now))
   redis.call('EXPIRE', event, WEBHOOK_SECONDS)
   if has_worked(redis.pcall('ZADD', marks, now, job_id)) then
     redis.call('EXPIRE', marks, WEBHOOK_SECONDS)

@@ -67,7 +67,7 @@ def test_each_way_to_end_marks_the_job_and_no_other_does(
     assert statuses == {job_id: client.status(job_id).value for job_id in ended}
     told = noted(connection, done)
     assert 0 <= time.time() - float(told.pop("ended_at")) < 600
-    expected = {"url": URL, "status": "finished", "queue": queue, "tenant": "acme"}
+    expected = {"url": URL, "status": "finished", "tenant": "acme"}
     assert told == expected | {"num_samples": "3", "reason": ""}
     assert zlib.decompress(b64decode(noted(connection, failing)["reason"])) == b"a reason"
     assert noted(connection, stopped)["reason"] == ""

@@ -19,6 +19,7 @@ from worker.cli import (
     result,
     sample,
     submit,
+    webhooks,
     worker,
 )
 
@@ -33,6 +34,7 @@ for command in (
     worker.worker,
     gateway.gateway,
     gateway_key.gateway_key,
+    webhooks.webhooks,
     sample.sample,
     submit.submit,
     result.result,

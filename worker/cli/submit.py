@@ -60,6 +60,10 @@ def submit(
         str | None,
         typer.Option(help="List on which the job's ID is put when it ends.", show_default=False),
     ] = None,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(help="Where to say that the job has ended.", show_default=False),
+    ] = None,
     max_queued: Annotated[
         int | None,
         typer.Option(min=1, help="Most jobs to wait, of a tenant.", show_default="no limit"),
@@ -87,6 +91,7 @@ def submit(
             "tenant": tenant,
             "priority": priority,
             "reply_to": reply_to,
+            "webhook_url": webhook_url,
         }
         lines = JobLines(fields, model=model, is_raw=raw)
         if prompt_tokens is not None or text is not None:
