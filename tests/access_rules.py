@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 
 SECURITY = Path(__file__).parent.parent / "docs" / "security.md"
-USERS = ("producer", "worker", "operator")
+USERS = ("producer", "worker", "webhooks", "operator")
 
 
 def documented_rules(user: str) -> list[str]:

@@ -71,29 +71,31 @@ def _resolved(words: str, passwords: dict[str, str]) -> str:
     return words.replace("${ROWMILL_QUEUE:-rowmill}", "rowmill")
 
 
-def test_workers_and_producers_have_the_documented_rights_and_passwords_of_their_own(
+USERS = ("worker", "producer", "webhooks")
+PASSWORDS = {user.upper(): f"{user}-password" for user in USERS}
+
+
+def test_users_have_the_documented_rights_and_passwords_of_their_own(
     services: dict[str, Any],
 ) -> None:
-    passwords = {"WORKER": "worker-password", "PRODUCER": "producer-password"}
     valkey = services["valkey"]["command"]
-    users = [_resolved(word, passwords).split() for word in valkey if word.startswith("--user ")]
-    assert users == [["--user", user, *documented_rules(user)] for user in ("worker", "producer")]
-    url = _resolved(services["worker"]["environment"]["ROWMILL_REDIS"], passwords)
+    users = [_resolved(word, PASSWORDS).split() for word in valkey if word.startswith("--user ")]
+    assert users == [["--user", user, *documented_rules(user)] for user in USERS]
+    url = _resolved(services["worker"]["environment"]["ROWMILL_REDIS"], PASSWORDS)
     assert url == "redis://worker:worker-password@valkey:6379/0"
 
 
 def test_the_server_starts_with_the_command_of_the_file(
     services: dict[str, Any],
 ) -> None:
-    passwords = {"WORKER": "worker-password", "PRODUCER": "producer-password"}
-    command = [_resolved(word, passwords) for word in services["valkey"]["command"][1:]]
+    command = [_resolved(word, PASSWORDS) for word in services["valkey"]["command"][1:]]
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short enough for a socket in it
         socket = f"{folder}/s"
         command += ["--port", "0", "--unixsocket", socket, "--dir", folder]
         with subprocess.Popen([get_binary_path(), *command], stdout=subprocess.DEVNULL) as server:
             try:
                 until(lambda: Path(socket).exists(), what="the server")
-                for user in ("default", "worker", "producer"):
+                for user in ("default", *USERS):
                     login = f"unix://{user}:{user}-password@{socket}"
                     with redis.Redis.from_url(login) as connection:
                         assert connection.ping()

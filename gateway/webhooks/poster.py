@@ -148,7 +148,7 @@ def _reason(error: Exception) -> str:
         case httpcore2.NetworkError() | OSError():
             return "the connection broke"
         case httpcore2.ProtocolError():
-            return "the answer is not HTTP"
+            return "no answer in HTTP"
         case _:
             return "the host's name can't be used"
 

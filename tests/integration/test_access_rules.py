@@ -17,6 +17,8 @@ from rq.suspension import resume, suspend
 from jobs import FUNCTION_NAME, Client, GenerateJob, JobStatus, MsgpackSerializer, SampledRows
 from jobs.connection import open_connection
 from tests.access_rules import make_users, url_as
+from tests.gateway.webhooks.conftest import SenderProcess, due, given_up
+from tests.gateway.webhooks.receiver import receiver
 from tests.integration.conftest import WorkerProcess
 from tests.integration.job_mixes import long_jobs, mixed_jobs, question
 from tests.waiting import until
@@ -141,6 +143,29 @@ def test_with_their_rules_plain_rq_s_jobs_run_and_what_hangs_on_them_too(
     assert denials(admin) == []
 
 
+def test_with_its_rules_a_sender_of_webhooks_sends_and_gives_up(
+    guarded: str, admin: redis.Redis, producer: Client, tmp_path: Path
+) -> None:
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text(f'default = ["whsec_{"A" * 32}"]')
+    secrets.chmod(0o600)
+    with receiver() as service:
+        service.answers["/gone"] = [410]
+        jobs = [question(webhook_url=service.url(path)) for path in ("/", "/gone")]
+        sent, refused = producer.submit_many(jobs)
+        assert producer.cancel(sent) and producer.cancel(refused)
+        arguments = (secrets, tmp_path / "log", ["--allow-private"])
+        sender = SenderProcess(url_as("webhooks", guarded), QUEUE, *arguments)
+        try:
+            service.wait_for(sent)
+            until(lambda: refused in given_up(admin, QUEUE), what="the other to be given up")
+            until(lambda: not due(admin, QUEUE), what="the marks to go")
+        finally:
+            sender.process.terminate()
+            assert sender.process.wait(60) == 0, sender.log
+    assert denials(admin) == []
+
+
 FOR_ALL = [
     "FLUSHALL",
     "FLUSHDB",
@@ -193,8 +218,18 @@ FOR_PRODUCERS = [
     "ZRANGE rowmill:models:other 0 -1",
     "CLIENT INFO",
 ]
+FOR_SENDERS = [
+    "HGETALL rq:job:a",
+    "HSET rq:job:a status queued",
+    "XADD rq:results:a * a b",
+    "ZRANGE rq:wip:rowmill 0 -1",
+    "ZRANGE rowmill:webhooks:other 0 -1",
+    "ZADD rowmill:turns:rowmill 1 a",
+    "PUBLISH rq:pubsub:a b",
+]
 DENIED = [("producer", words) for words in FOR_ALL + FOR_PRODUCERS]
 DENIED += [("worker", words) for words in FOR_ALL]
+DENIED += [("webhooks", words) for words in FOR_ALL + FOR_SENDERS]
 
 
 @pytest.mark.parametrize(("user", "words"), DENIED, ids=[*map(" ".join, DENIED)])

@@ -146,9 +146,9 @@ def forever(first: bytes, then: bytes) -> Callable[[socket.socket], None]:
     [
         (forever(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"), "in time"),
         (forever(b"HTTP/1.1 200 OK\r\n", b"x"), "in time"),
-        (forever(b"HTTP/1.1 200 OK\r\n", b"a: " + b"x" * 5000 + b"\r\n"), "not HTTP"),
-        (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n"), "not HTTP"),
-        (lambda connection: None, "not HTTP"),
+        (forever(b"HTTP/1.1 200 OK\r\n", b"a: " + b"x" * 5000 + b"\r\n"), "no answer in HTTP"),
+        (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n"), "no answer in HTTP"),
+        (lambda connection: None, "no answer in HTTP"),
     ],
     ids=["only-informational", "slow-headers", "endless-headers", "no-http", "nothing"],
 )
