@@ -39,6 +39,8 @@ class GatewayConfig:
     """Of a request's body."""
     max_file_bytes: int = 200 * 2**20
     """Of one that uploads a file."""
+    allows_private_webhooks: bool = False
+    """Whether a job's webhook may name a loopback or private address; see `rowmill webhooks`."""
     allowed_origins: tuple[str, ...] = ()
     """Of other sites' pages that may call (CORS)."""
     allowed_hosts: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.caller import Caller
 from gateway.model_limits import check_against, most_new_tokens
 from gateway.services import Services
+from gateway.webhooks.push_check import check_webhook
 from jobs import GenerateJob, InvalidJobError, ModelCard
 
 
@@ -22,6 +23,8 @@ async def submit(
     where a quota is used up, and JobsError; InvalidJobError where no worker could run one.
     """
     own = {"tenant": caller.tenant, "priority": caller.priority}
+    for job in jobs:
+        check_webhook(job, allows_private=services.config.allows_private_webhooks)
     owned = [job.model_copy(update=own) for job in jobs]
     cards = await services.workers.cards(caller.queue)
     check_against(cards, owned)

@@ -55,6 +55,14 @@ def gateway(
             rich_help_panel=_ACCESS,
         ),
     ] = "",
+    allow_private_webhooks: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private-webhooks",
+            help="Take jobs whose webhook is at a loopback or private address.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = False,
     max_queued: Annotated[
         int | None,
         typer.Option(
@@ -101,6 +109,7 @@ def gateway(
                 keys_file=keys,
                 allowed_origins=names(allow_origins),
                 allowed_hosts=() if keys else (*LOOPBACK, host),
+                allows_private_webhooks=allow_private_webhooks,
                 max_queued=max_queued,
                 max_body_bytes=max_body_bytes,
                 max_file_bytes=max_file_bytes,
