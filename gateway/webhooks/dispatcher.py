@@ -20,6 +20,7 @@ from gateway.webhooks.outbox import Claimed, Outbox, Verdict
 from gateway.webhooks.poster import Answer, ForbiddenHostError, NoAnswerError, Poster
 from gateway.webhooks.secrets_file import SecretsFile
 from gateway.webhooks.signature import signed_headers
+from jobs.errors import brief
 
 _GONE = 410
 _RETRY_SECONDS = 1.0
@@ -98,7 +99,7 @@ class Dispatcher:
         """Start to deliver it, or say at once what becomes of it."""
         try:
             event = Event.read(claimed.job_id.decode(), self._config.queue, claimed.fields)
-        except ValueError as error:  # also of the ID's decoding
+        except ValueError as error:  # InvalidJobError and UnicodeDecodeError, too
             return self._given_up(claimed, None, str(error))
         line = self._lines.setdefault(event.url.host, HostLine(self._config.max_per_host))
         if line.is_full:
@@ -163,16 +164,15 @@ class Dispatcher:
             return self._given_up(claimed, event, reason)
         self._counters.num_failed_attempts += 1
         seconds = self._back_off.seconds(claimed.attempt, asked_for)
-        where = f"job {event.job_id}: webhook to {event.url.host}"
-        log.info("%s: attempt %d: %s; next in %.0f s", where, claimed.attempt, reason, seconds)
+        log.info("%s: attempt %d: %s; next in %.0f s", event, claimed.attempt, reason, seconds)
         return Verdict(kind="later", seconds=seconds, reason=reason)
 
     def _given_up(self, claimed: Claimed, event: Event | None, reason: str) -> Verdict:
         self._counters.num_failed_attempts += 1
         self._counters.num_given_up += 1
-        where = f" to {event.url.host}" if event else ""
-        job_id = claimed.job_id.decode("ascii", "backslashreplace")
-        log.warning("job %s: webhook%s given up: %s", job_id, where, reason)
+        # What is no event may have anything for an ID.
+        which = event or f"job {brief(claimed.job_id)}: webhook"
+        log.warning("%s given up: %s", which, reason)
         return Verdict(kind="given_up", reason=reason)
 
     async def _settle(self, verdicts: Sequence[tuple[Claimed, Verdict]]) -> None:

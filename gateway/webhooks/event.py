@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Self
 
+from jobs.names import check_job_id
 from jobs.webhook_url import WebhookUrl
 
 _STATUSES = ("finished", "failed", "cancelled")
@@ -40,6 +41,7 @@ class Event:
         url, status, tenant, num_samples, reason, ended_at = (
             field.decode("utf-8", "replace") for field in fields
         )
+        check_job_id(job_id)
         if status not in _STATUSES:
             raise ValueError("no status in which a job ends")
         event = cls(
@@ -54,6 +56,9 @@ class Event:
         )
         event.timestamp()
         return event
+
+    def __str__(self) -> str:
+        return f"job {self.job_id}: webhook to {self.url.host}"
 
     @property
     def webhook_id(self) -> str:

@@ -243,6 +243,9 @@ def test_what_stands_in_the_server_in_place_of_a_webhook_harms_no_other(
     connection.set("rowmill:webhook:no-hash", "x")
     connection.zadd(marks, {"no-hash": 1, "nothing": 2, b"\xff\n": 3})
     connection.hset(b"rowmill:webhook:\xff\n", "url", "x")
+    connection.zadd(marks, {"a\nforged: line": 4})
+    good = {"url": service.url(), "status": "finished", "ended_at": "1"}
+    connection.hset("rowmill:webhook:a\nforged: line", mapping=good)
     last = end_job(client, service.url())
     attempts = end_job(client, service.url())
     connection.hset(f"rowmill:webhook:{attempts}", "attempts", "-1e999")
@@ -253,4 +256,5 @@ def test_what_stands_in_the_server_in_place_of_a_webhook_harms_no_other(
         service.wait_for(job_id)
     until(lambda: not due(connection, queue), what="all to be settled")
     assert len(service.posts) == 2
+    assert "\nforged" not in sender.log
     assert "Traceback" not in sender.log
