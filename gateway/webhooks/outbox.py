@@ -8,21 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
-
-import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from typing import Literal
 
 from gateway.webhooks.config import WebhooksConfig
-from jobs.connection import (
-    COMMAND_TIMEOUT,
-    CONNECT_TIMEOUT,
-    address_of,
-    open_connection,
-    server_errors,
-)
+from jobs.connection import address_of, open_async_connection, server_errors
 from jobs.scripts import register_script
 
 
@@ -59,18 +48,10 @@ class Outbox:
         """Sends nothing yet. Raises InvalidJobError for a bad URL."""
         self._queue = config.queue
         self._lease = config.lease
-        with open_connection(config.redis_url) as checked:
-            self._address = address_of(checked)
-        self._connection = redis.asyncio.Redis.from_url(
-            config.redis_url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=COMMAND_TIMEOUT,
-            max_connections=config.max_at_once + 1,
-        )
-        scripted: Any = self._connection
+        self._connection = open_async_connection(config.redis_url)
+        self._address = address_of(self._connection)
         self._claim, self._settle = (
-            register_script(scripted, "gateway", name)
+            register_script(self._connection, "gateway", name)
             for name in ("claim_webhooks", "settle_webhooks")
         )
 

@@ -1,4 +1,4 @@
-"""A real server, a receiver, and processes of `rowmill webhooks` between them."""
+"""A receiver, and processes of `rowmill webhooks` between them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
 
 from jobs import Client
-from jobs.connection import open_connection
 from tests.gateway.webhooks.receiver import Receiver, receiver
 from tests.waiting import until
-from worker.embedded import embedded_server
 
 SECRET, OLD_SECRET, ACME_SECRET = (
     f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (251, 2, 3)
@@ -25,24 +22,6 @@ SECRET, OLD_SECRET, ACME_SECRET = (
 JOB = {"prompt_tokens": [1, 2, 3]}
 
 StartSender = Callable[..., "SenderProcess"]
-
-
-@pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    """A server for all tests; each has a queue of its own on it."""
-    with embedded_server() as server_url:
-        yield server_url
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[redis.Redis]:
-    with open_connection(url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def queue() -> str:
-    return f"q-{uuid4().hex[:8]}"
 
 
 @pytest.fixture
