@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import subprocess
@@ -34,9 +35,9 @@ def url() -> Iterator[str]:
         yield server_url
 
 
-@pytest.fixture
-def durable_server() -> Iterator[ValkeyServer]:
-    """A server of a test's own, to be killed: it has stored what it acknowledges."""
+@contextlib.contextmanager
+def new_durable_server() -> Iterator[ValkeyServer]:
+    """A server to be killed: it has stored what it acknowledges."""
     folder = Path(tempfile.mkdtemp(prefix="rowmill-", dir="/tmp"))
     server = ValkeyServer(
         port=0,
@@ -50,6 +51,13 @@ def durable_server() -> Iterator[ValkeyServer]:
     yield server
     server.terminate()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def durable_server() -> Iterator[ValkeyServer]:
+    """One of a test's own."""
+    with new_durable_server() as server:
+        yield server
 
 
 @pytest.fixture
