@@ -13,6 +13,7 @@ from rich.progress import track
 from jobs import Client, JobsError, SampledRows
 from vocab import Tokenizer, load_tokenizer
 from vocab.display import display
+from worker.cli.follow import delta_lines
 from worker.cli.options import Data, Queue, Redis, server_url
 from worker.cli.reporting import BadInputError, err, exit_code, reported_errors
 
@@ -33,6 +34,10 @@ def result(
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete each job from the server once it is printed.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Print one job's rows as they come, a JSON line per piece."),
+    ] = False,
     redis: Redis = None,
     data: Data = None,
     queue: Queue = "rowmill",
@@ -43,14 +48,27 @@ def result(
     Beside the rows it tells "prompt_logprobs" where it did, "reproducible", and in "provenance"
     what is needed to repeat them. A job without rows prints {"job_id": ...,
     "error": ...}, and the exit code tells of the first.
+
+    With --follow a line tells of the next tokens of one row: "row" is its index, and "start" says
+    how many came before; "new_text" is theirs, with --model. They come as they are sampled where
+    the job was pushed with --stream, and else at its end.
     """
     with reported_errors():
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
         if not wanted:
             raise BadInputError("give at least one job ID, as an argument or on standard input")
+        if follow and len(wanted) > 1:
+            raise BadInputError(f"--follow takes one job, not {len(wanted)}")
         tokenizer = None if model is None else load_tokenizer(model)
         failures: list[JobsError] = []
         with Client(server_url(redis, data), queue) as client:
+            if follow:
+                for line in delta_lines(client.stream(wanted[0], timeout), tokenizer):
+                    typer.echo(line)
+                    sys.stdout.flush()
+                if delete:
+                    client.delete(wanted)
+                return
             for job_id, outcome in _in_order(client, wanted, timeout):
                 if isinstance(outcome, JobsError):
                     failures.append(outcome)

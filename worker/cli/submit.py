@@ -64,6 +64,10 @@ def submit(
         str | None,
         typer.Option(help="Where to say that the job has ended.", show_default=False),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Tell tokens as they come: rowmill result --follow JOB."),
+    ] = False,
     max_queued: Annotated[
         int | None,
         typer.Option(min=1, help="Most jobs to wait, of a tenant.", show_default="no limit"),
@@ -92,6 +96,7 @@ def submit(
             "priority": priority,
             "reply_to": reply_to,
             "webhook_url": webhook_url,
+            "stream": stream,
         }
         lines = JobLines(fields, model=model, is_raw=raw)
         if prompt_tokens is not None or text is not None:
