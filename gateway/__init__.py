@@ -9,7 +9,10 @@ services.py   Services: what all requests share, with server.py and known_worker
 submission.py how requests become jobs, checked by model_limits.py
 caller.py     Caller: who asks
 errors.py     errors in OpenAI's shape, with answers.py and error_docs.py
-event_stream.py EventStream: server-sent events
+event_stream.py EventStream: server-sent events; attended.py: other answers that take time
+json_body.py  bodies that routes check themselves
+openapi.py    the OpenAPI document
+health.py     /healthz, /readyz
 access/       API keys and quotas, with lua/
 openai/       /v1/completions, /v1/chat/completions, /v1/models
 native/       /v1/jobs

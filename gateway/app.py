@@ -13,11 +13,13 @@ from gateway.allowed_hosts import AllowedHosts
 from gateway.answers import answer_errors
 from gateway.body_limit import BodyLimit
 from gateway.config import GatewayConfig
+from gateway.native import routes as native
 from gateway.openai import routes as openai
+from gateway.openapi import document_routes
 from gateway.request_log import HEADER, RequestLog
 from gateway.services import Services
 
-_ROUTERS = (health.router, openai.router)
+_ROUTERS = (openai.router, native.router, health.router)
 _FILES = "/v1/files"
 _PREFLIGHT_SECONDS = 3600
 
@@ -37,6 +39,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     answer_errors(app)
+    document_routes(app)
     _surround(app, config)
     return app
 

@@ -54,6 +54,10 @@ _EXAMPLES = {
         "The body is too large.",
         ApiError(413, "the body is larger than 16777216 bytes, the most that is taken here"),
     ),
+    415: (
+        "The body is of another type.",
+        ApiError(415, "Content-Type: it must be application/json", param="Content-Type"),
+    ),
     422: (
         "It is understood, and can't be done.",
         ApiError(

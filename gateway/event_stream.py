@@ -12,6 +12,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.attended import leaves
 from gateway.errors import ApiError, api_error, unexpected_error
 from gateway.shutdown import Shutdown, shutting_down
 from jobs import JobsError
@@ -56,11 +57,12 @@ class EventStream(Response):
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._last_sent = time.monotonic()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         request_id = scope.get("state", {}).get("request_id", "")
         pump = asyncio.create_task(self._pump(send, request_id))
         beats = asyncio.create_task(self._beat(send))
-        left = asyncio.create_task(_leaves(receive))
+        left = asyncio.create_task(leaves(receive))
         tasks = (pump, beats, left)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -102,9 +104,3 @@ class EventStream(Response):
     async def _send(self, send: Send, chunk: bytes) -> None:
         self._last_sent = time.monotonic()
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
-
-
-async def _leaves(receive: Receive) -> None:
-    """Returns when the caller has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

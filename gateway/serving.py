@@ -10,6 +10,7 @@ import socket
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.config import GatewayConfig, GatewayConfigError
@@ -27,7 +28,12 @@ def serve(config: GatewayConfig, host: str, port: int) -> None:
     Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens.
     """
     check_address(host, config)
-    app = create_app(config)
+    make_server(create_app(config), host, port).run()
+
+
+def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """One that listens when it is run; port 0 is a free one."""
+    services: Services = app.state.services
     settings = uvicorn.Config(
         app,
         host=host,
@@ -35,9 +41,9 @@ def serve(config: GatewayConfig, host: str, port: int) -> None:
         log_config=None,
         access_log=False,  # RequestLog has more
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(config.drain_seconds) + _LAST_SECONDS,
+        timeout_graceful_shutdown=math.ceil(services.config.drain_seconds) + _LAST_SECONDS,
     )
-    _Server(settings, app.state.services).run()
+    return _Server(settings, services)
 
 
 def check_address(host: str, config: GatewayConfig) -> None:

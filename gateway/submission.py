@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.caller import Caller
+from gateway.errors import ApiError
 from gateway.model_limits import check_against, most_new_tokens
 from gateway.services import Services
 from gateway.webhooks.push_check import check_webhook
-from jobs import GenerateJob, InvalidJobError, ModelCard
+from jobs import GenerateJob, InvalidJobError, ModelCard, QueueFullError
 
 
 async def submit(
@@ -19,8 +20,9 @@ async def submit(
 ) -> list[str]:
     """Push a caller's jobs, as that one's tenant and with its priority; returns their IDs.
 
-    All are checked, and the caller's quotas charged for all, before any is queued. Raises ApiError
-    where a quota is used up, and JobsError; InvalidJobError where no worker could run one.
+    All are checked, and the caller's quotas charged for all, before any is queued; all are queued
+    or none. Raises ApiError where a quota is used up or the queue is full, and JobsError;
+    InvalidJobError where no worker could run one.
     """
     own = {"tenant": caller.tenant, "priority": caller.priority}
     for job in jobs:
@@ -28,12 +30,33 @@ async def submit(
     owned = [job.model_copy(update=own) for job in jobs]
     cards = await services.workers.cards(caller.queue)
     check_against(cards, owned)
+    await _check_room(services, caller, len(owned))
     await services.quotas.charge(
         caller,
         rows=sum(job.num_samples for job in owned),
         tokens=sum(_num_tokens(caller, cards, job) for job in owned),
     )
-    return await services.client(caller.queue).submit_many(owned, job_ids=job_ids)
+    client = services.client(caller.queue)
+    try:
+        return await client.submit_many(owned, job_ids=job_ids)
+    except QueueFullError as error:  # others came first since we looked
+        for job_id in error.pushed:
+            await client.cancel(job_id)
+        await client.delete(error.pushed)
+        raise
+
+
+async def _check_room(services: Services, caller: Caller, num_jobs: int) -> None:
+    most = services.config.max_queued
+    if most is None:
+        return
+    if num_jobs > most:
+        text = f"jobs: {num_jobs} at once are more than may wait at all, {most} (max_queued)"
+        raise ApiError(400, text, param="jobs", code="more_than_max_queued")
+    num_queued = await services.client(caller.queue).num_queued(caller.tenant)
+    if num_queued + num_jobs > most:
+        text = f"{num_queued} jobs wait already, of at most {most} (max_queued): try again"
+        raise ApiError(429, text, kind="rate_limit_error", code="queue_full", retry_after=1)
 
 
 def _num_tokens(caller: Caller, cards: Sequence[ModelCard], job: GenerateJob) -> int:

@@ -137,8 +137,9 @@ def test_a_request_is_one_line_of_the_log_without_its_secrets(
 
 @pytest.fixture
 def port(client: TestClient) -> Iterator[int]:
-    with listening(client.app) as port:
-        yield port
+    assert isinstance(client.app, FastAPI)
+    with listening(client.app) as gateway:
+        yield gateway.port
 
 
 def said(port: int, *parts: bytes) -> bytes:

@@ -13,7 +13,7 @@ from gateway.config import GatewayConfig
 from gateway.errors import ApiError
 from gateway.services import Services
 from gateway.submission import submit
-from jobs import Client, GenerateJob, InvalidJobError, ModelCard, QueueFullError
+from jobs import Client, GenerateJob, InvalidJobError, ModelCard
 from worker.rq_worker import RqWorker
 
 JOB = GenerateJob(prompt_tokens=[1, 2, 3], max_tokens=5, num_samples=2)
@@ -75,5 +75,9 @@ def test_a_charge_that_nobody_can_reckon_is_asked_for(url: str, queue: str) -> N
 def test_a_full_queue_is_told(url: str, queue: str) -> None:
     with Client(url, queue) as client:
         client.submit_many([JOB] * 2)
-    with pytest.raises(QueueFullError, match="max_queued"):
+    with pytest.raises(ApiError, match="max_queued") as caught:
         submitted(url, Caller(queue=queue), JOB, max_queued=2)
+    assert caught.value.status == 429 and caught.value.retry_after
+    with pytest.raises(ApiError, match="more than may wait at all, 2") as caught:
+        submitted(url, Caller(queue=queue), JOB, JOB, JOB, max_queued=2)
+    assert caught.value.status == 400

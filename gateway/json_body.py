@@ -1,0 +1,28 @@
+"""The body of a request as JSON, for routes that check it themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from fastapi import Request
+
+from gateway.errors import ApiError
+
+_TYPE = "application/json"
+
+
+async def json_body(request: Request) -> Any:
+    """Raises ApiError: 415 for another type than JSON, 400 for what is none."""
+    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if given != _TYPE:
+        # A page of another site may send other types without being asked whether it may.
+        raise ApiError(415, f"Content-Type: it must be {_TYPE}", param="Content-Type")
+    try:
+        return json.loads(await request.body(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:  # also text that is no UTF-8
+        raise ApiError(400, f"the body is not JSON: {error}", code="not_json") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
