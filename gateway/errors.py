@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -18,6 +19,8 @@ from jobs import (
     ResultTimeoutError,
     ServerUnavailableError,
 )
+
+_REFUSED = re.compile(r"(?:RequestError|InvalidJobError): (\w+): (.*)", re.DOTALL)
 
 
 class ApiError(Exception):
@@ -78,7 +81,7 @@ def api_error(error: JobsError) -> ApiError:
         case JobCancelledError():
             return ApiError(409, text, code="job_cancelled")
         case JobFailedError():
-            return ApiError(500, text, kind="server_error", code="job_failed")
+            return _failure(error)
         case QueueFullError():
             return ApiError(429, text, kind="rate_limit_error", code="queue_full", retry_after=1)
         case ResultTimeoutError():
@@ -88,6 +91,19 @@ def api_error(error: JobsError) -> ApiError:
             return ApiError(503, text, kind="server_error", code="no_server", retry_after=5)
         case _:
             return ApiError(500, text, kind="server_error")
+
+
+def _failure(error: JobFailedError) -> ApiError:
+    """A worker fails jobs for the caller's mistakes, too: what only it and its model know of."""
+    refused = _REFUSED.fullmatch(error.reason)
+    if refused is not None:
+        field, problem = refused.groups()
+        return ApiError(400, f"{field}: {problem}", param=field, code="job_refused")
+    if error.reason.startswith("deadline_seconds: "):
+        return ApiError(
+            408, error.reason, kind="timeout_error", param="deadline_seconds", code="deadline"
+        )
+    return ApiError(500, str(error), kind="server_error", code="job_failed")
 
 
 def unexpected_error(request_id: str) -> ApiError:

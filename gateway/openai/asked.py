@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from gateway.errors import ApiError, api_error
-from jobs import GenerateJob, InvalidJobError
+from jobs import GenerateJob, JobsError
 from vocab import Tokenizer
 from vocab.token_name import TokenNames
 
@@ -44,7 +44,10 @@ class Asked:
         return sum(len(job.prompt_tokens) for job in self.jobs)
 
 
-def as_asked(error: InvalidJobError, names: Mapping[str, str]) -> ApiError:
-    """What the caller is told of a job's bad field, which has the request's name for it."""
-    name = names.get(error.field, error.field)
-    return api_error(InvalidJobError(name, error.value, error.limit))
+def as_asked(error: JobsError, names: Mapping[str, str]) -> ApiError:
+    """What the caller is told of an error, by the request's own name for a job's field."""
+    told = api_error(error)
+    if told.param is not None and told.param in names:
+        told.message = names[told.param] + told.message.removeprefix(told.param)
+        told.param = names[told.param]
+    return told

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from gateway.caller import Caller
-from gateway.errors import ApiError, api_error
+from gateway.errors import ApiError
 from gateway.openai.answer import Answer, Format
 from gateway.openai.asked import Asked, Served
 from gateway.openai.events import (
@@ -24,7 +24,7 @@ from gateway.openai.events import (
 )
 from gateway.openai.running import Running
 from gateway.services import Services
-from jobs import JobsError, SampledRows
+from jobs import SampledRows
 from jobs.dataset.errors import LineError
 from jobs.dataset.record import JsonLine
 
@@ -41,7 +41,7 @@ Read = Callable[[object, Served], Asked]
 async def respond(
     request: Request, services: Services, caller: Caller, read: Read, kind: type[Format]
 ) -> Response:
-    """Raises ApiError and JobsError for what comes to no answer, before a stream has begun."""
+    """Raises ApiError for what comes to no answer, before a stream has begun."""
     asked = await _read(request, services.served, read)
     key = uuid4().hex
     answer = Answer(services.served, asked, kind, key=key, created=int(time.time()))
@@ -88,8 +88,8 @@ async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenera
             await deltas.aclose()
         if asked.has_usage_chunk:
             yield event(answer.last_chunk(await running.results()))
-    except JobsError as error:
-        yield event(api_error(error).body())
+    except ApiError as error:
+        yield event(error.body())
     yield DONE
 
 

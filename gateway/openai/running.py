@@ -37,31 +37,34 @@ class Running:
         """Those that are cancelled where nobody waits any more."""
 
     async def start(self) -> None:
-        """Queue the jobs. Raises ApiError, and JobsError; then none of them goes on."""
+        """Queue the jobs. Raises ApiError; then none of them goes on."""
         self._open = set(self.job_ids)
         try:
             await submit(self._services, self._caller, self._asked.jobs, self.job_ids)
         except InvalidJobError as error:
-            self._open.clear()
+            self._open.clear()  # nothing was queued
+            raise as_asked(error, self._asked.names) from error
+        except JobsError as error:
+            await self.cancel()
             raise as_asked(error, self._asked.names) from error
         except BaseException:
             await self.cancel()
             raise
 
     async def results(self) -> list[SampledRows]:
-        """Of all jobs, in their order. Raises the JobsError of the first that has none."""
+        """Of all jobs, in their order. Raises ApiError for the first that has none."""
         found: dict[str, SampledRows] = {}
         async with _closing(self._client.results(self.job_ids)) as outcomes:
             async for job_id, outcome in outcomes:
                 self._open.discard(job_id)
                 if isinstance(outcome, JobsError):
-                    raise outcome
+                    raise as_asked(outcome, self._asked.names)
                 found[job_id] = outcome
         return [found[job_id] for job_id in self.job_ids]
 
     async def deltas(self, patience: float) -> AsyncGenerator[tuple[int, RowDelta] | None, None]:
         """Of all jobs as they come, with the index of the prompt; None after so many seconds
-        without any. Raises the JobsError of the first job that fails."""
+        without any. Raises ApiError for the first job that fails."""
         news: asyncio.Queue[_News] = asyncio.Queue(_MOST_DELTAS)
         turns = asyncio.Semaphore(_MOST_STREAMS)
         tasks = [
@@ -76,6 +79,8 @@ class Running:
                 except TimeoutError:
                     yield None
                     continue
+                if isinstance(item, JobsError):
+                    raise as_asked(item, self._asked.names)
                 if isinstance(item, Exception):
                     raise item
                 if isinstance(item, int):
