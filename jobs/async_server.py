@@ -1,7 +1,8 @@
 """AsyncServer: runs operations on a connection whose calls are awaited."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 import redis.asyncio
@@ -20,6 +21,8 @@ from jobs.server_call import (
 )
 
 T = TypeVar("T")
+
+_CANCEL_AGAIN_SECONDS = 0.01
 
 
 class AsyncServer:
@@ -57,15 +60,37 @@ class AsyncServer:
 
     async def _answer(self, call: Call) -> Any:
         with server_errors(self._address):
-            match call:
-                case Command(words, options):
-                    return await self._connection.execute_command(*words, **options)
-                case ScriptCall(name, arguments):
-                    return await self._scripts[name](*arguments)
-                case Transaction(commands):
-                    async with self._connection.pipeline() as pipe:
-                        for its in commands:
-                            pipe.execute_command(*its.words, **its.options)
-                        return await pipe.execute()
-                case Pause(seconds):
-                    await asyncio.sleep(seconds)
+            return await _cancellable(self._do(call))
+
+    async def _do(self, call: Call) -> Any:
+        match call:
+            case Command(words, options):
+                return await self._connection.execute_command(*words, **options)
+            case ScriptCall(name, arguments):
+                return await self._scripts[name](*arguments)
+            case Transaction(commands):
+                async with self._connection.pipeline() as pipe:
+                    for its in commands:
+                        pipe.execute_command(*its.words, **its.options)
+                    return await pipe.execute()
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+
+
+async def _cancellable(work: Coroutine[Any, Any, T]) -> T:
+    """Do what may swallow a cancellation, as `asyncio.wait_for` does before Python 3.12 where what
+    it waits for is done in the same moment: redis-py sends with it, and would wait for the answer.
+    """
+    if sys.version_info >= (3, 12):
+        return await work
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=_CANCEL_AGAIN_SECONDS)
+        if not task.cancelled():
+            task.exception()  # nobody is told
+        raise
+    return task.result()

@@ -238,3 +238,27 @@ def test_a_server_that_goes_away_under_a_wait_is_told(server: str, connection: r
             assert await client.num_queued() == 1
 
     asyncio.run(main())
+
+
+def test_a_task_that_waits_can_be_cancelled_at_any_moment(
+    server: str, connection: redis.Redis
+) -> None:
+    """While it connects, sends, or waits for the server's answer, which would not come."""
+
+    async def leave(client: AsyncClient, job_id: str, num_turns: int) -> None:
+        task = asyncio.create_task(client.result(job_id))
+        for _ in range(num_turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+
+    async def main() -> None:
+        async with AsyncClient(server) as connected:
+            job_id = await connected.submit(**JOB)
+            for num_turns in range(30):
+                await leave(connected, job_id, num_turns)
+                async with AsyncClient(server) as client:
+                    await leave(client, job_id, num_turns)
+
+    asyncio.run(main())
