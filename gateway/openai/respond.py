@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from uuid import uuid4
@@ -12,28 +13,20 @@ from fastapi.responses import JSONResponse
 
 from gateway.caller import Caller
 from gateway.errors import ApiError
+from gateway.event_stream import EventStream, event
 from gateway.openai.answer import Answer, Format
 from gateway.openai.asked import Asked, Served
-from gateway.openai.events import (
-    DONE,
-    HEARTBEAT,
-    CallerLeftError,
-    EventStream,
-    event,
-    while_there,
-)
+from gateway.openai.leaving import while_there
 from gateway.openai.running import Running
 from gateway.services import Services
 from jobs import SampledRows
 from jobs.dataset.errors import LineError
 from jobs.dataset.record import JsonLine
 
-_HEARTBEAT_SECONDS = 15.0
 _MANY_BYTES = 2**16
 _MANY_TOKENS = 2**14
 """Beyond these a thread does the work, so that other requests do not wait for it."""
-_CALLER_LEFT = 499
-"""As nginx logs it: nobody sees it."""
+_DONE = b"data: [DONE]\n\n"
 
 Read = Callable[[object, Served], Asked]
 
@@ -41,18 +34,18 @@ Read = Callable[[object, Served], Asked]
 async def respond(
     request: Request, services: Services, caller: Caller, read: Read, kind: type[Format]
 ) -> Response:
-    """Raises ApiError for what comes to no answer, before a stream has begun."""
+    """Raises ApiError for what comes to no answer, before a stream has begun, and
+    ClientDisconnect where the caller leaves."""
     asked = await _read(request, services.served, read)
     key = uuid4().hex
     answer = Answer(services.served, asked, kind, key=key, created=int(time.time()))
     running = Running(services, caller, asked, key)
     await running.start()
     if asked.is_stream:
-        return EventStream(_events(running, answer, asked), running.cancel)
+        events = _events(running, answer, asked)
+        return EventStream(events, services.shutdown, services.config.heartbeat_seconds)
     try:
-        results = await while_there(request, running.results())
-    except CallerLeftError:
-        return Response(status_code=_CALLER_LEFT)
+        results = await services.shutdown.bounded(while_there(request, running.results()))
     finally:
         await running.cancel()
     if _num_tokens(results) > _MANY_TOKENS:
@@ -73,24 +66,18 @@ async def _read(request: Request, served: Served, read: Read) -> Asked:
     return await asyncio.to_thread(parsed) if len(raw) > _MANY_BYTES else parsed()
 
 
-async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenerator[str, None]:
-    """The chunks of a streamed answer, and an error where it ends in one."""
+async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenerator[bytes, None]:
+    """The chunks of a streamed answer. Raises ApiError, for the stream to tell."""
     try:
-        deltas = running.deltas(_HEARTBEAT_SECONDS)
-        try:
-            async for news in deltas:
-                if news is None:
-                    yield HEARTBEAT
-                    continue
-                for chunk in answer.chunks(*news):
+        async with contextlib.aclosing(running.deltas()) as deltas:
+            async for prompt, delta in deltas:
+                for chunk in answer.chunks(prompt, delta):
                     yield event(chunk)
-        finally:
-            await deltas.aclose()
         if asked.has_usage_chunk:
             yield event(answer.last_chunk(await running.results()))
-    except ApiError as error:
-        yield event(error.body())
-    yield DONE
+        yield _DONE
+    finally:
+        await running.cancel()
 
 
 def _num_tokens(results: Sequence[SampledRows]) -> int:

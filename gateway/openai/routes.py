@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.dependencies import TheCaller, TheServices
+from gateway.error_docs import errors
 from gateway.openai import models
 from gateway.openai.chat_format import ChatFormat
 from gateway.openai.chat_request import ChatRequest, read_chat
@@ -15,6 +16,8 @@ from gateway.openai.completion_request import CompletionRequest, read_completion
 from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER
 from gateway.openai.respond import respond
 from gateway.openai.sampling_request import SamplingRequest
+
+_ERRORS = errors(400, 401, 404, 409, 413, 429, 500, 503)
 
 router = APIRouter()
 router.include_router(models.router)
@@ -41,6 +44,7 @@ def _documented(request: type[SamplingRequest], examples: Any, answers: Any) -> 
     "/v1/completions",
     tags=["OpenAI"],
     response_model=None,
+    responses=_ERRORS,
     openapi_extra=_documented(CompletionRequest, COMPLETION, COMPLETION_ANSWER),
 )
 async def create_completion(request: Request, services: TheServices, caller: TheCaller) -> Response:
@@ -52,6 +56,7 @@ async def create_completion(request: Request, services: TheServices, caller: The
     "/v1/chat/completions",
     tags=["OpenAI"],
     response_model=None,
+    responses=_ERRORS,
     openapi_extra=_documented(ChatRequest, CHAT, CHAT_ANSWER),
 )
 async def create_chat_completion(

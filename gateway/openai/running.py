@@ -43,6 +43,8 @@ class Running:
             await submit(self._services, self._caller, self._asked.jobs, self.job_ids)
         except InvalidJobError as error:
             self._open.clear()  # nothing was queued
+            if len(self.job_ids) == 1:
+                error.__notes__ = []  # which of the jobs it is
             raise as_asked(error, self._asked.names) from error
         except JobsError as error:
             await self.cancel()
@@ -62,9 +64,9 @@ class Running:
                 found[job_id] = outcome
         return [found[job_id] for job_id in self.job_ids]
 
-    async def deltas(self, patience: float) -> AsyncGenerator[tuple[int, RowDelta] | None, None]:
-        """Of all jobs as they come, with the index of the prompt; None after so many seconds
-        without any. Raises ApiError for the first job that fails."""
+    async def deltas(self) -> AsyncGenerator[tuple[int, RowDelta], None]:
+        """Of all jobs as they come, with the index of the prompt. Raises ApiError for the first job
+        that fails."""
         news: asyncio.Queue[_News] = asyncio.Queue(_MOST_DELTAS)
         turns = asyncio.Semaphore(_MOST_STREAMS)
         tasks = [
@@ -74,11 +76,7 @@ class Running:
         num_open = len(tasks)
         try:
             while num_open:
-                try:
-                    item = await asyncio.wait_for(news.get(), patience)
-                except TimeoutError:
-                    yield None
-                    continue
+                item = await news.get()
                 if isinstance(item, JobsError):
                     raise as_asked(item, self._asked.names)
                 if isinstance(item, Exception):

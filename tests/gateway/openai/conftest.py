@@ -1,24 +1,22 @@
-"""A real server, a real worker process, and a gateway that listens on loopback."""
+"""A real worker process, and a gateway that listens on loopback."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import openai
 import pytest
-import uvicorn
 
 from gateway import GatewayConfig, create_app
 from jobs import Client
 from jobs.connection import open_connection
+from tests.gateway.live import listening
 from tests.waiting import until
-from worker.embedded import embedded_server
 
 MODEL = "demo"
 QUEUE = "openai"
@@ -30,31 +28,24 @@ class Service:
 
     url: str
     http: str
-    queue: str = QUEUE
-
-
-def listening(config: GatewayConfig) -> Iterator[str]:
-    """A gateway on a free port, until the iterator goes on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(config), log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        until(lambda: server.started, what="the gateway to listen")
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    queue: str
 
 
 @pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with embedded_server() as url:
-        log = tmp_path_factory.mktemp("worker") / "log"
-        worker = start_worker(url, log)
-        config = GatewayConfig(redis_url=url, queue=QUEUE, model=MODEL, model_name=MODEL)
-        for http in listening(config):
-            yield Service(url, http)
-        worker.kill()
-        worker.wait()
+def service(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("worker") / "log"
+    worker = start_worker(url, log)
+    with gateway_on(url, QUEUE) as served:
+        yield served
+    worker.kill()
+    worker.wait()
+
+
+@contextlib.contextmanager
+def gateway_on(url: str, queue: str) -> Iterator[Service]:
+    config = GatewayConfig(redis_url=url, queue=queue, model=MODEL, model_name=MODEL)
+    with listening(create_app(config)) as port:
+        yield Service(url, f"http://127.0.0.1:{port}", queue)
 
 
 def start_worker(url: str, log: Path) -> subprocess.Popen[bytes]:

@@ -11,10 +11,9 @@ from typing import Any
 import openai
 import pytest
 
-from gateway import GatewayConfig
 from jobs import Client, JobStatus
 from jobs.connection import open_connection
-from tests.gateway.openai.conftest import Service, listening
+from tests.gateway.openai.conftest import Service, gateway_on
 from tests.waiting import until
 
 IDLE = "idle"
@@ -24,9 +23,8 @@ ASKED: dict[str, Any] = {"model": "demo", "prompt": ["a", "b"], "max_tokens": 4}
 @pytest.fixture(scope="module")
 def idle(service: Service) -> Iterator[Service]:
     """A gateway on a queue that no worker serves."""
-    config = GatewayConfig(redis_url=service.url, queue=IDLE, model="demo", model_name="demo")
-    for http in listening(config):
-        yield Service(service.url, http, IDLE)
+    with gateway_on(service.url, IDLE) as served:
+        yield served
 
 
 @pytest.fixture
@@ -108,12 +106,11 @@ def test_a_deadline_that_passed_is_told(service: Service) -> None:
 
 
 def test_no_server_is_told_with_the_time_to_wait() -> None:
-    config = GatewayConfig(redis_url="redis://127.0.0.1:1", model="demo", model_name="demo")
-    for http in listening(config):
-        with (
-            openai.OpenAI(base_url=f"{http}/v1", api_key="none", max_retries=0) as client,
-            pytest.raises(openai.InternalServerError) as caught,
-        ):
+    with (
+        gateway_on("redis://127.0.0.1:1", IDLE) as served,
+        openai.OpenAI(base_url=f"{served.http}/v1", api_key="none", max_retries=0) as client,
+    ):
+        with pytest.raises(openai.InternalServerError) as caught:
             client.completions.create(**ASKED)
         assert (caught.value.status_code, caught.value.code) == (503, "no_server")
         assert caught.value.response.headers["retry-after"] == "5"
