@@ -7,7 +7,13 @@ from engine.engine import Engine
 from engine.errors import EngineError, ModelError, RequestError, SchedulingError
 from engine.kv_cache import KVCache
 from engine.provenance import Provenance
-from engine.request import Request, RequestResult, RowDelta, RowResult
+from engine.request import (
+    Request,
+    RequestResult,
+    RequestTimes,
+    RowDelta,
+    RowResult,
+)
 from engine.sampling_params import SamplingParams
 from engine.stats import EngineStats
 
@@ -22,6 +28,7 @@ __all__ = [
     "Request",
     "RequestError",
     "RequestResult",
+    "RequestTimes",
     "RowDelta",
     "RowResult",
     "SamplingParams",

@@ -111,6 +111,11 @@ class Engine:
         return bool(self._scheduler.has_work or self._unread)
 
     @property
+    def num_running_requests(self) -> int:
+        """Requests that were admitted and are not done; others wait for rows or memory."""
+        return self._scheduler.num_active
+
+    @property
     def num_running_rows(self) -> int:
         return len(self._scheduler.running)
 
@@ -189,6 +194,7 @@ class Engine:
         started = self._scheduler.start_rows()
         rows = running + started
         append_tokens(rows, with_first_logits(logits_RV, started))
+        self._scheduler.note_started(started)
         self.stats.steps += bool(rows)
         self.stats.tokens += len(rows)
         return self._scheduler.retire()

@@ -74,6 +74,19 @@ class RowResult:
     in it."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTimes:
+    """Moments of a request's life, by `time.monotonic`; None: that never came. A request that
+    started over keeps the first of each."""
+
+    submitted_at: float
+    admitted_at: float | None
+    """When its prompt's turn came."""
+    first_token_at: float | None
+    """When the first of its rows had a token."""
+    done_at: float
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class RowDelta:
     """The next tokens of a row, and how it ended if it has; what there is of them is as in its
@@ -113,6 +126,8 @@ class RequestResult:
 
     deltas: list[RowDelta] = dataclasses.field(default_factory=list, compare=False, repr=False)
     """Of a request that streams: what `Engine.deltas` has not told of it."""
+    times: RequestTimes | None = dataclasses.field(default=None, compare=False, repr=False)
+    """When it came and went: no part of what is promised to be equal."""
 
     @property
     def reproducible(self) -> bool:

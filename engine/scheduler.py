@@ -9,6 +9,7 @@ needs more than that is admitted when nothing else is, as the last resort.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections import OrderedDict
 from functools import partial
@@ -51,6 +52,11 @@ class Scheduler:
         return len(self.running) + self._num_pending
 
     @property
+    def num_active(self) -> int:
+        """Requests that were admitted and are not done."""
+        return len(self._active)
+
+    @property
     def has_work(self) -> bool:
         return bool(self._waiting or self._active)
 
@@ -86,6 +92,8 @@ class Scheduler:
             self._active[request.id] = request
             del self._waiting[request.id]
             self._runner.open(request)
+            if request.admitted_at is None:
+                request.admitted_at = time.monotonic()
             num_claimed += request.num_pending
 
     def next_chunks(self) -> list[Chunk]:
@@ -132,6 +140,14 @@ class Scheduler:
             if fitting < wanted:
                 break  # later requests must not overtake
         return self.running[first:]
+
+    def note_started(self, rows: list[RowState]) -> None:
+        """These have their first token."""
+        self._stats.started_rows += len(rows)
+        now = time.monotonic()
+        for row in rows:
+            if row.request.first_token_at is None:
+                row.request.first_token_at = now
 
     def retire(self) -> list[RequestState]:
         """Finished rows leave, and with the last one its request. Returns those that are done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any
 
@@ -13,7 +14,14 @@ from engine.controls.stop_strings import StopSearch
 from engine.follower import Follower
 from engine.logprobs import TokenLogprobs
 from engine.provenance import Provenance
-from engine.request import FinishReason, Request, RequestResult, RowDelta, RowResult
+from engine.request import (
+    FinishReason,
+    Request,
+    RequestResult,
+    RequestTimes,
+    RowDelta,
+    RowResult,
+)
 from engine.sampler import UniformStream
 from engine.sampling_params import SamplingParams
 from engine.tool_use import Tool, ToolCall
@@ -23,9 +31,11 @@ class RequestState:
     """A request from its submission to its last row. Only the scheduler changes it."""
 
     __slots__ = (
+        "admitted_at",
         "block_names",
         "controls",
         "failure",
+        "first_token_at",
         "follower",
         "is_cancelled",
         "max_new_tokens",
@@ -36,6 +46,7 @@ class RequestState:
         "prompt_logprobs",
         "request",
         "rows",
+        "submitted_at",
     )
 
     def __init__(
@@ -61,6 +72,9 @@ class RequestState:
         self.rows: list[RowState] = []
         """The rows that were started, in row order."""
         self.follower = Follower() if request.stream else None
+        self.submitted_at = time.monotonic()
+        self.admitted_at: float | None = None
+        self.first_token_at: float | None = None
 
     @property
     def id(self) -> str:
@@ -127,7 +141,15 @@ class RequestState:
         is_told = self.params.return_prompt_logprobs and self.failure is None
         prompt_logprobs = self.prompt_logprobs if is_told else None
         deltas = self.new_deltas()
-        return RequestResult(self.id, rows, self.error, provenance, prompt_logprobs, deltas=deltas)
+        times = RequestTimes(
+            submitted_at=self.submitted_at,
+            admitted_at=self.admitted_at,
+            first_token_at=self.first_token_at,
+            done_at=time.monotonic(),
+        )
+        return RequestResult(
+            self.id, rows, self.error, provenance, prompt_logprobs, deltas=deltas, times=times
+        )
 
 
 class RowState:

@@ -13,6 +13,8 @@ class EngineStats:
     tokens: int = 0
     """Tokens that rows took, forced ones included. One row takes at most one per step, so
     tokens / steps is the mean number of rows per step."""
+    started_rows: int = 0
+    """Rows that took their first token; a row that starts over takes it again."""
     prompt_tokens: int = 0
     """Prompt tokens that were computed: those that the prefix cache missed, or all without one."""
     cached_prompt_tokens: int = 0

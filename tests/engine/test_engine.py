@@ -376,3 +376,34 @@ def test_a_bad_setting_is_named(name: str, value: Any) -> None:
 
 def test_without_a_budget_the_engine_takes_one_from_the_machine() -> None:
     assert Engine(random_model(), None).kv_budget_tokens > 1000
+
+
+def test_started_rows_are_counted_once_each_and_every_other_token_follows_one(model: Any) -> None:
+    engine = new_engine(model, TOKENIZER, max_rows=4)
+    for name in ("a", "b", "c"):
+        engine.submit(request(name, PROMPT, 3, max_tokens=7, seed=1))
+    results = drain(engine)
+    num_tokens = sum(len(row.tokens) for rows in results.values() for row in rows)
+    assert engine.stats.started_rows == 9
+    assert engine.stats.tokens == num_tokens
+
+
+def test_a_result_tells_its_moments_in_their_order(model: Any) -> None:
+    engine = new_engine(model, TOKENIZER, max_rows=2)
+    engine.submit(request("a", PROMPT, 2, max_tokens=9, seed=1))
+    engine.submit(request("b", PROMPT, 1, max_tokens=2, seed=1))
+    assert engine.num_running_requests == 0, "nothing is admitted before a step"
+    engine.step()
+    assert engine.num_running_requests == 1, "there is no row for the second"
+    results = []
+    while engine.has_work:
+        results += engine.step()
+    assert engine.num_running_requests == 0
+    moments = []
+    for result in results:
+        times = result.times
+        assert times is not None and times.admitted_at is not None
+        assert times.first_token_at is not None
+        moments.append([times.submitted_at, times.admitted_at, times.first_token_at, times.done_at])
+    assert all(its == sorted(its) for its in moments)
+    assert moments[1][1] >= moments[0][2], "the second waited for the first"

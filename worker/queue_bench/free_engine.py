@@ -33,6 +33,11 @@ class FreeEngine:
         return sum(request.num_samples for request in self._waiting.values())
 
     num_busy_rows = num_running_rows
+    kv_tokens = cached_kv_tokens = 0
+
+    @property
+    def num_running_requests(self) -> int:
+        return len(self._waiting)
 
     def submit(self, request: Request) -> None:
         started = time.perf_counter()
