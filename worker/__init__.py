@@ -3,6 +3,7 @@
 ledger.py        claims, leases and outcomes in the server, with lua/
 batch_worker.py  the worker's loop, with claimer.py, claims.py, finalizer.py and translate.py
 streams.py       jobs that tell their tokens as they come, with stream_publisher.py
+metrics/         counts for Prometheus, and whether the worker is well
 config.py        settings, and the environment
 embedded.py      a Valkey server of our own, with server_keeper.py, server_process.py and
                  server_lock.py: its keeper's process

@@ -33,6 +33,9 @@ from worker.finalizer import Finalizer
 from worker.follow_ups import FollowUps
 from worker.heart import Heart
 from worker.ledger import Ledger
+from worker.metrics.health import Health
+from worker.metrics.meter import Meter
+from worker.metrics.waiting import WaitingWatch
 from worker.rq_worker import RqWorker
 from worker.running import Running
 from worker.stream_publisher import StreamPublisher
@@ -57,11 +60,22 @@ class BatchWorker(RqWorker):
     is unfinished then goes back to the queue. A second one: it goes back at once.
     """
 
-    def __init__(self, engine: Engine, connection: redis.Redis, config: WorkerConfig) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        connection: redis.Redis,
+        config: WorkerConfig,
+        *,
+        health: Health | None = None,
+    ) -> None:
         queues = config.queues
         super().__init__(connection, queues, card_of(engine, config.model))
         self._engine = engine
         self._config = config
+        self._health = health or Health.of(config)
+        self.meter = Meter()
+        self.waiting = WaitingWatch(connection, queues)
+        """Looked at only where metrics are served."""
         self._claims = Claims()
         """All that are the worker's: from the claim until the outcome is stored."""
         self._running = Running()
@@ -79,10 +93,10 @@ class BatchWorker(RqWorker):
             max_attempts=config.max_attempts,
             max_payload_bytes=config.max_payload_bytes,
         )
-        self._finalizer = Finalizer(self._ledger, self._claims)
-        self._publisher = StreamPublisher(connection, config.stream_chunks)
+        self._finalizer = Finalizer(self._ledger, self._claims, self.meter)
+        self.publisher = StreamPublisher(connection, config.stream_chunks)
         self._streams = Streams(
-            engine, self._publisher, config.stream_interval, config.stream_tokens
+            engine, self.publisher, config.stream_interval, config.stream_tokens
         )
         caretaker = Caretaker(
             connection,
@@ -92,8 +106,9 @@ class BatchWorker(RqWorker):
             interval=config.heartbeat_interval,
             failure_ttl=config.failure_ttl,
             max_attempts=config.max_attempts,
+            meter=self.meter,
         )
-        self._heart = Heart(self._ledger, self._claims, self._publish)
+        self._heart = Heart(self._ledger, self._claims, self._health, self._tell)
         interval = config.heartbeat_interval
         self._tickings = [
             Ticking("heartbeat", interval, self._heart.beat),
@@ -112,16 +127,20 @@ class BatchWorker(RqWorker):
         self._install_signal_handlers()  # first: a signal must not leave a record behind
         self.bootstrap(logging_level=None)
         self.set_state(WorkerStatus.IDLE)
-        self._publish()
+        self._heart.beat()
         self._finalizer.start()
-        self._publisher.start()
+        self.publisher.start()
         self._follow_ups.start()
         self._doorbell.start()
         for ticking in self._tickings:
             ticking.start()
+        for thread in (self._finalizer.thread, *(its.thread for its in self._tickings)):
+            self._health.watch(thread)
         is_well = False
         try:
+            self._health.enter("serving")
             self._serve(burst)
+            self._health.enter("draining")
             self._drain()
             is_well = True
         except redis.RedisError as error:
@@ -133,8 +152,9 @@ class BatchWorker(RqWorker):
             with contextlib.suppress(redis.RedisError):  # else they run out by themselves
                 self._ledger.expire(claims)
         finally:
+            self._health.enter("draining")
             is_well = self._store_outcomes() and is_well
-            self._publisher.close(_HASTY_SECONDS)
+            self.publisher.close(_HASTY_SECONDS)
             self._follow_ups.close(_HASTY_SECONDS)
             for ticking in self._tickings:
                 ticking.stop(_HASTY_SECONDS)
@@ -142,10 +162,17 @@ class BatchWorker(RqWorker):
             with contextlib.suppress(redis.RedisError):  # without a server there is no record
                 self._publish()
                 self.teardown()  # type: ignore[no-untyped-call]
+            self._health.enter("stopped")
         return is_well
+
+    @property
+    def num_unstored(self) -> int:
+        """Jobs that are done and whose outcome is not stored yet."""
+        return max(len(self._claims) - len(self._running), 0)
 
     def _serve(self, burst: bool) -> None:
         while self._num_signals == 0:
+            self._health.progress()
             # Outcomes and what follows them may put more on the queues.
             is_settled = not len(self._claims) and self._follow_ups.is_idle
             has_asked = self._claim()
@@ -173,6 +200,7 @@ class BatchWorker(RqWorker):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
         give_up_at = time.monotonic() + seconds
         while self._engine.has_work and self._num_signals < 2 and time.monotonic() < give_up_at:
+            self._health.progress()
             self._step()
             self._drop()
         if claims := self._running.pop_all():
@@ -185,6 +213,7 @@ class BatchWorker(RqWorker):
         self._finalizer.close()
         since, num_left = time.monotonic(), len(self._claims)
         while not self._finalizer.join(_MOMENT):
+            self._health.progress()
             if len(self._claims) < num_left:
                 since, num_left = time.monotonic(), len(self._claims)
             patience = _HASTY_SECONDS if self._num_signals > 1 else _STORE_SECONDS
@@ -206,6 +235,7 @@ class BatchWorker(RqWorker):
         return claims is not None
 
     def _submit(self, claim: Claim) -> None:
+        self.meter.note_claim(claim)
         try:
             job = to_job(claim, self._config.max_payload_bytes)
             self._engine.submit(to_request(job, claim.execution_id))
@@ -224,7 +254,9 @@ class BatchWorker(RqWorker):
             self._streams.add(claim)
 
     def _step(self) -> None:
+        began = time.monotonic()
         results = self._engine.step()
+        self.meter.note_step(self._engine, began, time.monotonic())
         self._streams.tell()
         for result in results:
             claim = self._running.pop(result.request_id)
@@ -255,6 +287,7 @@ class BatchWorker(RqWorker):
 
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""
+        self.meter.look(self._engine)
         seconds = self._claimer.seconds_left
         if seconds > _MOMENT:  # the last claim failed, and a queue that has jobs is no news
             time.sleep(seconds)
@@ -269,6 +302,11 @@ class BatchWorker(RqWorker):
             log.warning("can't reach the server, will try again: %s", error)
             time.sleep(_RECONNECT_SECONDS)
 
+    def _tell(self) -> None:
+        self._publish()
+        if self._config.metrics_port is not None:
+            self.waiting.look()
+
     def _publish(self) -> None:
         """The engine's counts, in a record that is gone soon after a dead worker's leases."""
         stats = self._engine.stats
@@ -280,8 +318,8 @@ class BatchWorker(RqWorker):
             "running_rows": self._engine.num_running_rows,
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,
-            "stream_chunks": self._publisher.num_chunks,
-            "stream_dropped_tokens": self._publisher.num_dropped_tokens,
+            "stream_chunks": self.publisher.num_chunks,
+            "stream_dropped_tokens": self.publisher.num_dropped_tokens,
         }
         self.publish(figures, ttl=math.ceil(2 * self._config.lease))
 

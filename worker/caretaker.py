@@ -17,6 +17,7 @@ from jobs.names import is_name, queue_of
 from jobs.wire import MsgpackSerializer
 from worker.follow_ups import FollowUps
 from worker.ledger import TOO_LATE
+from worker.metrics.meter import Meter
 from worker.refusal import is_for_ever
 from worker.scripts import now_text, reason_field, script
 
@@ -46,6 +47,7 @@ class Caretaker:
         interval: float,
         failure_ttl: int,
         max_attempts: int,
+        meter: Meter | None = None,
     ) -> None:
         self._connection = connection
         self._queues = queues
@@ -54,6 +56,7 @@ class Caretaker:
         self._interval = interval
         self._failure_ttl = failure_ttl
         self._max_attempts = max_attempts
+        self._meter = meter or Meter()
         self._recover = script(connection, "recover")
         self._next_tidy = 0.0
         self._was_cut_off = False
@@ -101,7 +104,7 @@ class Caretaker:
         """Requeue or fail jobs whose lease has ended, put on the queue those that are due."""
         is_more = True
         while is_more:
-            num_back, num_later, failed, with_more, num_due, is_more = self._recover(
+            num_back, num_later, failed, with_more, num_due, is_more, num_abandoned = self._recover(
                 queue,
                 now_text(),
                 _AT_ONCE,
@@ -112,6 +115,8 @@ class Caretaker:
             )
             for job_id in with_more:
                 self._follow_ups.submit(queue, job_id.decode())
+            self._meter.requeued_jobs += num_back + num_later
+            self._meter.abandoned_jobs += num_abandoned
             if num_back or num_later or failed:
                 log.warning(
                     "queue %s: abandoned jobs: %d requeued, %d to be tried later; failed: %d",

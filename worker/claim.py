@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from engine import RequestResult
+
 Status = Literal["finished", "failed", "stopped", "lost"]
 """`lost`: the job is no longer the claim's; there is nothing to store, only to tidy up."""
 
@@ -46,3 +48,5 @@ class Outcome:
     claim: Claim
     status: Status
     value: bytes | str = ""
+    result: RequestResult | None = None
+    """What the rows are from, for who counts them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.job_options import MAX_PAYLOAD_BYTES
@@ -22,6 +23,8 @@ _POSITIVE = (
     *("stream_tokens", "stream_chunks"),
 )
 _LONGEST_DRAIN = 7 * 24 * 3600
+_LONGEST_STALL = 24 * 3600
+_LAST_PORT = 65535
 
 
 class ConfigError(Exception):
@@ -64,6 +67,11 @@ class WorkerConfig:
     """As many new tokens of a row end the interval early."""
     stream_chunks: int = 10_000
     """Pieces of a job that the server keeps, about; who missed earlier ones has the result."""
+    metrics_port: int | None = None
+    """Where metrics and health are served by HTTP; 0: a free one; None: nowhere."""
+    metrics_host: str = "127.0.0.1"
+    stall_seconds: float = 120.0
+    """After so long in one step a worker tells that it is not alive."""
 
     def __post_init__(self) -> None:
         if not self.queues or len(set(self.queues)) < len(self.queues):
@@ -81,9 +89,22 @@ class WorkerConfig:
                 f"stream_interval must be from 0 to {_LONGEST_INTERVAL} s, "
                 f"not {self.stream_interval:g}"
             )
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= _LAST_PORT:
+            raise ConfigError(
+                f"metrics_port must be from 0 to {_LAST_PORT}, not {self.metrics_port}"
+            )
+        if not 1 <= self.stall_seconds <= _LONGEST_STALL:
+            raise ConfigError(
+                f"stall_seconds must be from 1 to {_LONGEST_STALL}, not {self.stall_seconds:g}"
+            )
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def model_name(self) -> str:
+        """What its metrics call the model: the checkpoint's folder without the way to it."""
+        return Path(self.model).name or self.model
 
     @property
     def heartbeat_interval(self) -> float:

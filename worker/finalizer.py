@@ -13,6 +13,7 @@ from engine import RequestResult
 from worker.claim import Claim, Outcome, Status
 from worker.claims import Claims
 from worker.ledger import Ledger
+from worker.metrics.meter import Meter
 from worker.refusal import is_for_ever
 from worker.translate import to_wire
 
@@ -33,15 +34,16 @@ class Finalizer:
     and others do the jobs anew; then these outcomes are fenced off.
     """
 
-    def __init__(self, ledger: Ledger, claims: Claims) -> None:
+    def __init__(self, ledger: Ledger, claims: Claims, meter: Meter | None = None) -> None:
         self._ledger = ledger
         self._claims = claims
+        self._meter = meter or Meter()
         self._queue: queue.SimpleQueue[tuple[Claim, RequestResult] | Outcome | None]
         self._queue = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="finalizer", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="finalizer", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def finish(self, claim: Claim, result: RequestResult) -> None:
         self._queue.put((claim, result))
@@ -59,8 +61,8 @@ class Finalizer:
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, at most so many seconds; tells whether it has."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        self.thread.join(timeout)
+        return not self.thread.is_alive()
 
     def _run(self) -> None:
         is_open = True
@@ -104,8 +106,11 @@ class Finalizer:
                 continue
             if isinstance(answer, str):
                 log.error("job %s: the server refuses: %s", outcome.claim.job_id, answer)
-            elif not answer:
+            elif answer:
+                self._meter.note_stored(outcome)
+            else:
                 log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
+                self._meter.late_results += 1
             self._claims.remove([outcome.claim])
         return refused
 
@@ -131,7 +136,7 @@ def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
     if len(rows) > _MOST_BYTES:
         reason = f"num_samples: the rows take {len(rows)} bytes, of at most {_MOST_BYTES}"
         return _failed(claim, reason)
-    return Outcome(claim=claim, status="finished", value=rows)
+    return Outcome(claim=claim, status="finished", value=rows, result=result)
 
 
 def _claim_of(item: tuple[Claim, RequestResult] | Outcome) -> Claim:

@@ -175,7 +175,7 @@ def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
         payload=payload or b"",
         timeout=_positive(timeout),
         deadline=_positive(deadline),
-        created_at=_unix_time(created_at),
+        created_at=unix_time(created_at),
         claimed_at=float(claimed_at),
         is_alone=is_alone,
         num_samples=_positive(num_samples),
@@ -194,7 +194,7 @@ def _positive(number: bytes | None) -> float | None:
     return value if value > 0 else None
 
 
-def _unix_time(text: bytes | None) -> float | None:
+def unix_time(text: bytes | None) -> float | None:
     """Of a time as RQ writes it."""
     try:
         return datetime.fromisoformat((text or b"").decode()).timestamp()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from engine import Engine, EngineStats, Provenance
 from engine.models import load_model
@@ -11,6 +14,9 @@ from engine.native import HOW_TO_BUILD, are_missing
 from jobs.connection import address_of, open_connection, server_errors
 from worker.batch_worker import BatchWorker
 from worker.config import WorkerConfig
+from worker.metrics.families import HealthCollector, WorkerCollector
+from worker.metrics.health import Health
+from worker.metrics.server import serving
 from worker.permissions import check_permissions
 
 log = logging.getLogger("rowmill.worker")
@@ -27,6 +33,23 @@ def run_worker(
     Returns False where the engine failed and the worker had to stop. Raises ModelError, or
     ServerUnavailableError where the server can't be reached at the start; later it is waited for.
     """
+    registry, health = CollectorRegistry(), Health.of(config)
+    with contextlib.ExitStack() as stack:
+        if config.metrics_port is not None:  # first: it tells that the model loads
+            _register_process(registry, health, config.model_name)
+            where = (config.metrics_host, config.metrics_port)
+            stack.enter_context(serving(*where, registry, health))
+        return _run_worker(config, registry, health, burst=burst, on_loading=on_loading)
+
+
+def _run_worker(
+    config: WorkerConfig,
+    registry: CollectorRegistry,
+    health: Health,
+    *,
+    burst: bool,
+    on_loading: Callable[[float], None] | None,
+) -> bool:
     connection = open_connection(config.redis_url)
     address = address_of(connection)
     with server_errors(address):
@@ -34,7 +57,8 @@ def run_worker(
         check_permissions(connection, config.queues)
     engine = load_engine(config, on_loading)
     with server_errors(address):
-        worker = BatchWorker(engine, connection, config)
+        worker = BatchWorker(engine, connection, config, health=health)
+        registry.register(WorkerCollector(engine, worker, config.model_name))
         log.info(
             "worker %s serves %s on queue %s at %s: %d rows, %d tokens of KV cache",
             worker.name,
@@ -49,6 +73,12 @@ def run_worker(
         finally:
             _report(engine.stats)
             connection.close()
+
+
+def _register_process(registry: CollectorRegistry, health: Health, model_name: str) -> None:
+    registry.register(HealthCollector(health, model_name))
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
 
 
 def load_engine(config: WorkerConfig, on_loading: Callable[[float], None] | None = None) -> Engine:

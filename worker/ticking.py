@@ -19,15 +19,15 @@ class Ticking:
         self._interval = interval
         self._act = act
         self._is_done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def stop(self, seconds: float) -> None:
         """Act no more; waits at most so long for what is under way."""
         self._is_done.set()
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
     def _run(self) -> None:
         while not self._is_done.wait(self._interval):

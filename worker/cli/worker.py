@@ -84,6 +84,21 @@ def worker(
     stream_chunks: Annotated[
         int, typer.Option(min=1, help="Pieces of a job that the server keeps, about.")
     ] = 10_000,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics, /healthz and /readyz by HTTP there; 0: on a free one.",
+            show_default="off",
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address to serve them on; they ask for no password.")
+    ] = "127.0.0.1",
+    stall_seconds: Annotated[
+        float, typer.Option(min=1, help="In one step, after which /healthz tells of a hung worker.")
+    ] = 120.0,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
     stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -122,6 +137,9 @@ def worker(
             stream_interval=stream_interval,
             stream_tokens=stream_tokens,
             stream_chunks=stream_chunks,
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
+            stall_seconds=stall_seconds,
             engine=EngineConfig(
                 max_rows=max_rows,
                 kv_budget_tokens=kv_budget_tokens,

@@ -3,14 +3,15 @@
 -- ARGV: queue, time as text, most to take of each kind, default failure TTL, as RQ stores them the
 --       reasons for a job without attempts left and for a late one, attempts for a job that names none
 -- Returns {how many went back, how many are to be tried later, IDs that failed, IDs among them of
--- which RQ has more to do, how many were put on the queue, whether there may be more of them}.
+-- which RQ has more to do, how many were put on the queue, whether there may be more of them, how
+-- many failed as no attempt was left}.
 local queue, now_text, most, default_failure_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local ABANDONED, TOO_LATE, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local LONGEST_WAIT, LONGEST_INTERVAL = 60, 24 * 3600  -- seconds; RQ's own lists may ask for more
 local MOST_ATTEMPTS = 1e6
 local MOST_LATE = 1000
 local now = clock()
-local num_back, num_later, num_due, failed, more = 0, 0, 0, {}, {}
+local num_back, num_later, num_due, num_abandoned, failed, more = 0, 0, 0, 0, {}, {}
 
 local function fail(job_id, worker, reason)
   if conclude(queue, job_id, {status = 'failed', value = reason, worker = worker,
@@ -53,7 +54,9 @@ local function recover(job_id, worker)
   if redis.call('HGET', key, 'status') ~= 'started' then return end
   local left = tonumber(redis.call('HGET', key, 'retries_left') or (default_attempts - 1)) or 0
   left = math.floor(math.min(left, MOST_ATTEMPTS))
-  if left > 0 then retry(job_id, left) else fail(job_id, worker, ABANDONED) end
+  if left > 0 then return retry(job_id, left) end
+  fail(job_id, worker, ABANDONED)
+  num_abandoned = num_abandoned + 1
 end
 
 -- Below, each job has its new place before it leaves the old one: a server that is out of memory may
@@ -109,4 +112,5 @@ if queue:find('@', 1, true) then
     redis.call('SREM', 'rq:queues', list_of(queue))  -- nothing of this tenant is left
   end
 end
-return {num_back, num_later, failed, more, num_due, (#ended == most or #due == most) and 1 or 0}
+return {num_back, num_later, failed, more, num_due, (#ended == most or #due == most) and 1 or 0,
+  num_abandoned}
