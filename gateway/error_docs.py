@@ -46,6 +46,16 @@ _EXAMPLES = {
         "There is none, or it is another tenant's.",
         ApiError(404, "job 4f1c: the server has no such job", code="job_not_found"),
     ),
+    408: (
+        "The job's own deadline passed before it was done.",
+        ApiError(
+            408,
+            "deadline_seconds: the deadline passed before the job was done",
+            kind="timeout_error",
+            param="deadline_seconds",
+            code="deadline",
+        ),
+    ),
     409: (
         "It is in another state than this needs.",
         ApiError(409, "job 4f1c was cancelled", code="job_cancelled"),

@@ -94,7 +94,10 @@ def api_error(error: JobsError) -> ApiError:
 
 
 def _failure(error: JobFailedError) -> ApiError:
-    """A worker fails jobs for the caller's mistakes, too: what only it and its model know of."""
+    """A worker fails jobs for the caller's mistakes, too: what only it and its model know of.
+
+    Of a traceback, which no worker of ours writes, only the last line is told.
+    """
     refused = _REFUSED.fullmatch(error.reason)
     if refused is not None:
         field, problem = refused.groups()
@@ -103,7 +106,10 @@ def _failure(error: JobFailedError) -> ApiError:
         return ApiError(
             408, error.reason, kind="timeout_error", param="deadline_seconds", code="deadline"
         )
-    return ApiError(500, str(error), kind="server_error", code="job_failed")
+    lines = error.reason.strip().splitlines() or [""]
+    reason = lines[-1] if lines[0].startswith("Traceback") else error.reason
+    text = f"job {error.job_id} failed: {reason}"
+    return ApiError(500, text, kind="server_error", code="job_failed")
 
 
 def unexpected_error(request_id: str) -> ApiError:

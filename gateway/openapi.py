@@ -46,14 +46,19 @@ def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
-    statuses = {500}
+    statuses = {500, *_told_by(responses)}
     if "security" in operation:
-        statuses |= {401}
+        statuses |= {401, 503}
     if "parameters" in operation:
         statuses |= {400}
     if "requestBody" in operation:
-        statuses |= {400, 413}
+        statuses |= {400, 413, 429}
     for status, response in errors(*statuses).items():
         schema = {"$ref": f"#/components/schemas/{response.pop('model').__name__}"}
         response["content"]["application/json"]["schema"] = schema
-        responses.setdefault(str(status), response)
+        responses[str(status)] = response
+
+
+def _told_by(responses: dict[str, Any]) -> list[int]:
+    """The errors that a route named; from their examples the framework leaves out what is null."""
+    return [int(status) for status, its in responses.items() if "/ErrorBody" in str(its)]

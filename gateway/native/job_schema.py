@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from gateway.native.job_request import MAX_JOBS, OF_THE_KEY, PROMPT
@@ -32,7 +33,8 @@ EXAMPLES = {
 
 def job_schemas() -> dict[str, Any]:
     """For the document's components."""
-    schema = GenerateJob.model_json_schema()
+    text = json.dumps(GenerateJob.model_json_schema())
+    schema = json.loads(text.replace("None or ", "null or "))  # in JSON's words
     properties = {
         name: _field(name, field)
         for name, field in schema["properties"].items()

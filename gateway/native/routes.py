@@ -131,6 +131,7 @@ async def withdraw(services: TheServices, caller: TheCaller, job_id: JobId) -> W
 @router.get(
     "/{job_id}/stream",
     summary="Read a job's rows as they come",
+    status_code=200,
     response_class=EventStream,
     responses={200: examples.STREAM, **errors(400, 404, 503)},
 )

@@ -12,9 +12,11 @@ from fastapi.testclient import TestClient
 
 from gateway import GatewayConfig, create_app
 from jobs.connection import open_connection
+from tests.integration.conftest import WorkerProcess
 from worker.embedded import embedded_server
 
 Gateway = Callable[..., TestClient]
+SERVED = "served"
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,17 @@ def url() -> Iterator[str]:
     """A server for all tests; each has a queue of its own on it."""
     with embedded_server() as server_url:
         yield server_url
+
+
+@pytest.fixture(scope="session")
+def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """One of the demo model for all tests, on the queue `served`."""
+    log = tmp_path_factory.mktemp("worker") / "log"
+    process = WorkerProcess(url, SERVED, log, ["--max-rows", "8"])
+    process.wait_until_ready()
+    yield process
+    process.process.kill()
+    process.process.wait()
 
 
 @pytest.fixture

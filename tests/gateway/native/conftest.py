@@ -1,4 +1,4 @@
-"""A worker of the demo model, and gateways in front of its queue."""
+"""A gateway that asks for keys, in front of a real worker's queue."""
 
 from __future__ import annotations
 
@@ -10,20 +10,8 @@ from fastapi.testclient import TestClient
 
 from gateway import GatewayConfig, create_app
 from gateway.access.api_key import hash_of, new_key
+from tests.gateway.conftest import SERVED
 from tests.integration.conftest import WorkerProcess
-
-SERVED = "served"
-
-
-@pytest.fixture(scope="module")
-def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One for a whole file, on the queue `served`."""
-    log = tmp_path_factory.mktemp("worker") / "log"
-    process = WorkerProcess(url, SERVED, log, ["--max-rows", "8"])
-    process.wait_until_ready()
-    yield process
-    process.process.kill()
-    process.process.wait()
 
 
 @pytest.fixture(scope="module")

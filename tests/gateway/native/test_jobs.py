@@ -13,8 +13,8 @@ import redis
 from fastapi.testclient import TestClient
 
 from jobs import Client
-from tests.gateway.conftest import Gateway
-from tests.gateway.native.conftest import SERVED, bearer
+from tests.gateway.conftest import SERVED, Gateway
+from tests.gateway.native.conftest import bearer
 from tests.gateway.test_app import error_of
 from tests.waiting import until
 from vocab import load_tokenizer
@@ -76,7 +76,7 @@ def test_a_job_that_fails_says_why(api: TestClient) -> None:
     (job_id,) = pushed(api, {"prompt_tokens": [1], "regex": "(", "max_tokens": 4})
     answer = api.get(f"/v1/jobs/{job_id}?wait=30").json()
     assert answer["status"] == "failed" and "rows" not in answer
-    assert answer["error"]["code"] == "job_failed" and "regex" in answer["error"]["message"]
+    assert answer["error"]["code"] == "job_refused" and "regex" in answer["error"]["message"]
 
 
 BAD: list[tuple[Any, str | None, str]] = [

@@ -81,7 +81,7 @@ def test_a_character_is_never_broken(api: TestClient) -> None:
 def test_a_job_that_fails_ends_its_stream_with_the_reason(api: TestClient) -> None:
     (job_id,) = pushed(api, {"prompt_tokens": [1], "regex": "("})
     ((name, data),) = read(api, job_id)
-    assert name == "error" and data["error"]["code"] == "job_failed"
+    assert name == "error" and data["error"]["code"] == "job_refused"
     assert "regex" in data["error"]["message"]
 
 
