@@ -44,8 +44,8 @@ def service(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 @contextlib.contextmanager
 def gateway_on(url: str, queue: str) -> Iterator[Service]:
     config = GatewayConfig(redis_url=url, queue=queue, model=MODEL, model_name=MODEL)
-    with listening(create_app(config)) as port:
-        yield Service(url, f"http://127.0.0.1:{port}", queue)
+    with listening(create_app(config)) as gateway:
+        yield Service(url, gateway.url, queue)
 
 
 def start_worker(url: str, log: Path) -> subprocess.Popen[bytes]:
