@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 from fastapi import Request
@@ -10,6 +11,8 @@ from fastapi import Request
 from gateway.errors import ApiError
 
 _TYPE = "application/json"
+_HALF_PAIR = re.compile(rb"\\u[dD]")
+"""Perhaps half of a surrogate pair, which no text holds, and no job can."""
 
 
 async def json_body(request: Request) -> Any:
@@ -19,9 +22,13 @@ async def json_body(request: Request) -> Any:
         # A page of another site may send other types without being asked whether it may.
         raise ApiError(415, f"Content-Type: it must be {_TYPE}", param="Content-Type")
     try:
-        return json.loads(await request.body(), parse_constant=_no_number)
+        raw = await request.body()
+        body = json.loads(raw.decode(), parse_constant=_no_number)
+        if _HALF_PAIR.search(raw):
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # also text that is no UTF-8
         raise ApiError(400, f"the body is not JSON: {error}", code="not_json") from error
+    return body
 
 
 def _no_number(name: str) -> NoReturn:

@@ -39,5 +39,5 @@ class Shutdown:
 
 
 def shutting_down() -> ApiError:
-    text = "the gateway is shutting down; jobs that were taken go on: ask again"
+    text = "the gateway is shutting down: ask again"
     return ApiError(503, text, kind="server_error", code="shutting_down", retry_after=1)

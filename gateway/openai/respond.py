@@ -11,17 +11,15 @@ from uuid import uuid4
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from gateway.attended import attended
 from gateway.caller import Caller
-from gateway.errors import ApiError
 from gateway.event_stream import EventStream, event
+from gateway.json_body import json_body
 from gateway.openai.answer import Answer, Format
 from gateway.openai.asked import Asked, Served
-from gateway.openai.leaving import while_there
 from gateway.openai.running import Running
 from gateway.services import Services
 from jobs import SampledRows
-from jobs.dataset.errors import LineError
-from jobs.dataset.record import JsonLine
 
 _MANY_BYTES = 2**16
 _MANY_TOKENS = 2**14
@@ -45,7 +43,7 @@ async def respond(
         events = _events(running, answer, asked)
         return EventStream(events, services.shutdown, services.config.heartbeat_seconds)
     try:
-        results = await services.shutdown.bounded(while_there(request, running.results()))
+        results = await attended(request, services.shutdown, running.results())
     finally:
         await running.cancel()
     if _num_tokens(results) > _MANY_TOKENS:
@@ -54,16 +52,10 @@ async def respond(
 
 
 async def _read(request: Request, served: Served, read: Read) -> Asked:
-    raw = await request.body()
-
-    def parsed() -> Asked:
-        try:
-            body = JsonLine(raw).record()
-        except LineError as error:
-            raise ApiError(400, f"the body {error}") from error
-        return read(body, served)
-
-    return await asyncio.to_thread(parsed) if len(raw) > _MANY_BYTES else parsed()
+    body = await json_body(request)
+    if len(await request.body()) > _MANY_BYTES:
+        return await asyncio.to_thread(read, body, served)
+    return read(body, served)
 
 
 async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenerator[bytes, None]:

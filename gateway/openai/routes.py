@@ -17,7 +17,7 @@ from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_AN
 from gateway.openai.respond import respond
 from gateway.openai.sampling_request import SamplingRequest
 
-_ERRORS = errors(400, 401, 404, 409, 413, 429, 500, 503)
+_ERRORS = errors(400, 401, 404, 409, 413, 415, 429, 500, 503)
 
 router = APIRouter()
 router.include_router(models.router)

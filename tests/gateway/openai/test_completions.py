@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from openai.types import Completion
@@ -209,3 +210,25 @@ def test_many_ask_at_once(service: Service, ours: Client) -> None:
     for seed, text in enumerate(asyncio.run(ask_all())):
         (tokens,) = rows_of(ours, prompt, seed=seed, temperature=2.0, max_tokens=24)
         assert text == TOKENIZER.decode(tokens)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'"a"',
+        b"[" * 100_000,
+        b'{"model": "demo", "prompt": "\\ud800"}',
+        b'{"model": "demo", "prompt": "\xed\xa0\x80"}',
+        b'{"model": "demo", "prompt": "a", "temperature": NaN}',
+        b'{"model": "demo", "prompt": "a", "seed": 1' + b"0" * 5000 + b"}",
+    ],
+)
+def test_what_is_no_request_is_refused(service: Service, data: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = httpx2.post(f"{service.http}/v1/completions", content=data, headers=headers)
+    assert response.status_code == 400
+    assert "body" in response.json()["error"]["message"]

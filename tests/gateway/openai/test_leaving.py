@@ -44,7 +44,10 @@ def send(idle: Service, body: dict[str, Any]) -> socket.socket:
     host, port = idle.http.removeprefix("http://").split(":")
     opened = socket.create_connection((host, int(port)))
     data = json.dumps(body).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(data)}\r\n\r\n"
+    head = (
+        f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
     opened.sendall(head.encode() + data)
     return opened
 
