@@ -7,6 +7,7 @@ sampled_rows.py  SampledRows: what comes back
 provenance.py    Provenance: what is needed to repeat it
 names.py         which names jobs and queues may have
 job_status.py    where a job stands, with job_info.py
+job_life.py      JobLife: how it came there, with life_event.py and life_phase.py
 job_options.py   timeouts, lifetimes, attempts
 model_card.py    ModelCard: what a worker can run
 wire.py          both as bytes, with packed_*.py, columns.py, *_array.py and little_endian.py
@@ -45,8 +46,11 @@ from jobs.errors import (
 from jobs.function import FUNCTION_NAME, generate
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
+from jobs.job_life import JobLife
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.life_event import LifeEvent, LifeEventKind
+from jobs.life_phase import LifePhase
 from jobs.model_card import ModelCard
 from jobs.provenance import Provenance
 from jobs.row_delta import RowDelta
@@ -64,10 +68,14 @@ __all__ = [
     "JobExistsError",
     "JobFailedError",
     "JobInfo",
+    "JobLife",
     "JobNotFoundError",
     "JobOptions",
     "JobStatus",
     "JobsError",
+    "LifeEvent",
+    "LifeEventKind",
+    "LifePhase",
     "LoginRefusedError",
     "ModelCard",
     "MsgpackSerializer",

@@ -11,3 +11,17 @@ class JobStatus(StrEnum):
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+    @classmethod
+    def of_rq(cls, text: str) -> "JobStatus":
+        """From the words of RQ; all others are on their way to a worker: queued."""
+        return _OF_RQ.get(text, cls.QUEUED)
+
+
+_OF_RQ = {
+    "started": JobStatus.RUNNING,
+    "finished": JobStatus.FINISHED,
+    "failed": JobStatus.FAILED,
+    "stopped": JobStatus.CANCELLED,
+    "canceled": JobStatus.CANCELLED,
+}

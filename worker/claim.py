@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Literal
 
 from engine import RequestResult
@@ -39,6 +40,21 @@ class Claim:
     """Whether the server knows of the job's webhook."""
     callbacks: tuple[str, ...] = ()
     """Names of RQ's callbacks that it carries, which Rowmill does not run."""
+    attempt: int = 1
+    """Which one this is; those that were given back do not count."""
+    received_at: float = dataclasses.field(default_factory=time.monotonic)
+    """By this process's clock."""
+
+    def server_time(self, moment: float) -> float:
+        """When it is by the server's clock at a moment of this process's after the claim."""
+        return self.claimed_at + moment - self.received_at
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What a log line about it carries."""
+        queue, _, tenant = self.queue.partition("@")
+        fields = {"job_id": self.job_id, "queue": queue, "execution_id": self.execution_id}
+        return {**fields, "attempt": self.attempt, **({"tenant": tenant} if tenant else {})}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +66,5 @@ class Outcome:
     value: bytes | str = ""
     result: RequestResult | None = None
     """What the rows are from, for who counts them."""
+    done_at: float = dataclasses.field(default_factory=time.monotonic)
+    """When the engine was done with it, by this process's clock."""

@@ -24,6 +24,9 @@ _MOST_CUTS = 5
 _MOST_BYTES = 256 * 2**20
 """Of a job's rows: servers take values of 512 MiB, and these are stored as base64."""
 
+_Item = tuple[Claim, RequestResult, float] | Outcome
+"""The float: when the engine was done."""
+
 log = logging.getLogger("rowmill.finalizer")
 
 
@@ -38,7 +41,7 @@ class Finalizer:
         self._ledger = ledger
         self._claims = claims
         self._meter = meter or Meter()
-        self._queue: queue.SimpleQueue[tuple[Claim, RequestResult] | Outcome | None]
+        self._queue: queue.SimpleQueue[_Item | None]
         self._queue = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="finalizer", daemon=True)
 
@@ -46,7 +49,7 @@ class Finalizer:
         self.thread.start()
 
     def finish(self, claim: Claim, result: RequestResult) -> None:
-        self._queue.put((claim, result))
+        self._queue.put((claim, result, time.monotonic()))
 
     def fail(self, claim: Claim, reason: str, status: Status = "failed") -> None:
         self._queue.put(Outcome(claim=claim, status=status, value=reason))
@@ -124,10 +127,10 @@ class Finalizer:
             return False
 
 
-def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
+def _outcome(item: _Item) -> Outcome:
     if isinstance(item, Outcome):
         return item
-    claim, result = item
+    claim, result, done_at = item
     try:
         rows = to_wire(result)
     except Exception as error:  # a defect of ours that this job brings out
@@ -136,10 +139,10 @@ def _outcome(item: tuple[Claim, RequestResult] | Outcome) -> Outcome:
     if len(rows) > _MOST_BYTES:
         reason = f"num_samples: the rows take {len(rows)} bytes, of at most {_MOST_BYTES}"
         return _failed(claim, reason)
-    return Outcome(claim=claim, status="finished", value=rows, result=result)
+    return Outcome(claim=claim, status="finished", value=rows, result=result, done_at=done_at)
 
 
-def _claim_of(item: tuple[Claim, RequestResult] | Outcome) -> Claim:
+def _claim_of(item: _Item) -> Claim:
     return item.claim if isinstance(item, Outcome) else item[0]
 
 

@@ -159,7 +159,8 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
             part, num_bytes = [], 0
         claim = outcome.claim
         place = (claim.queue, claim.job_id, claim.execution_id, claim.claimed_at)
-        part.append((*place, outcome.status, field))
+        done_at = f"{claim.server_time(outcome.done_at):.6f}"
+        part.append((*place, done_at, outcome.status, field))
         num_bytes += len(field)
     if part:
         yield part
@@ -167,7 +168,8 @@ def _parts(outcomes: Iterable[Outcome]) -> Iterator[list[tuple[Any, ...]]]:
 
 def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
     queue, job_id, execution_id, claimed_at, *rest = reply
-    payload, timeout, deadline, created_at, num_samples, reply_to, webhook_url, *callbacks = rest
+    payload, timeout, deadline, created_at, num_samples, *lengths, attempt = rest
+    reply_to, webhook_url, *callbacks = lengths
     return Claim(
         queue=queue.decode(),
         job_id=job_id.decode(),
@@ -182,6 +184,7 @@ def _claim_of(reply: list[Any], is_alone: bool) -> Claim:
         has_reply_list=bool(reply_to),
         has_webhook=bool(webhook_url),
         callbacks=tuple(its for its, value in zip(_CALLBACKS, callbacks, strict=True) if value),
+        attempt=int(attempt),
     )
 
 

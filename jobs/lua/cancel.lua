@@ -33,6 +33,7 @@ for i = 4, #ARGV do
 end
 queue = queue or ''
 redis.call('HSET', key, 'status', 'canceled')
+note(job_id, 'cancelled')
 redis.call('LREM', list_of(queue), 0, job_id)
 redis.call('DEL', stream_of(job_id))
 -- Without its entry there an execution holds the job no more, and what it brings does not count.

@@ -33,6 +33,34 @@ local function webhook_of(job_id) return 'rowmill:webhook:' .. job_id end
 -- A tenant's jobs stand in a queue of their own, <queue>@<tenant>.
 local function base_of(queue) return queue:match('^[^@]*') end
 
+-- A job's life, in the field `life` of its hash: <event>,<time>,<worker>,<execution>,<detail>; and so
+-- on, as `job_life.py` reads it. What is too long loses its beginning, and begins with cut,<how many>;
+local MOST_LIFE = 3072  -- bytes; about thirty events
+
+-- What the field holds after one more event. `life`: what it holds now; anybody may have written it.
+local function lived(life, event, now, worker, execution_id, detail)
+  life = life and #life <= MOST_LIFE and life or ''
+  local entry = string.format('%s,%.6f,%s,%s,%s;', event, now, worker or '', execution_id or '',
+    detail or '')
+  if #life + #entry <= MOST_LIFE then return life .. entry end
+  local cut = life:match('^cut,(%d+);') or ''
+  local num_cut, from = tonumber(#cut < 10 and cut) or 0, cut == '' and 1 or #cut + 6
+  while #life - from + 1 + #entry + 16 > MOST_LIFE do
+    local last = life:find(';', from, true)
+    if not last then break end
+    num_cut, from = num_cut + 1, last + 1
+  end
+  return string.format('cut,%d;', num_cut) .. life:sub(from) .. entry
+end
+
+-- Note an event where nothing else of the job changes. A job that is gone stays so, and a server that
+-- is out of memory does without.
+local function note(job_id, event, ...)
+  local fields = redis.call('HMGET', job_key(job_id), 'status', 'life')
+  if not fields[1] then return end
+  redis.pcall('HSET', job_key(job_id), 'life', lived(fields[2], event, clock(), ...))
+end
+
 -- Whether a tenant or a reply list may be called so; see names.py.
 local function is_name(text) return #text <= 128 and text:find('^[%w_.-]+$') end
 

@@ -5,6 +5,7 @@
 -- Returns for each 1: it is stored, 0: its ID belongs to another job, -1: the queue is full.
 local queue, most = ARGV[1], tonumber(ARGV[2])
 local answers, is_full = {}, false
+local life = lived(nil, 'pushed', clock())
 redis.call('SADD', 'rq:queues', list_of(queue))
 
 local function push(job_id, created_at, deadline_seconds, first, last)
@@ -18,7 +19,7 @@ local function push(job_id, created_at, deadline_seconds, first, last)
   if is_full then return -1 end
   -- They may outlive the job that had this ID before.
   redis.call('DEL', results_of(job_id), stream_of(job_id))
-  redis.call('HSET', key, unpack(ARGV, first, last))
+  redis.call('HSET', key, 'life', life, unpack(ARGV, first, last))
   if deadline_seconds ~= '' then
     redis.call('HSET', key, 'deadline', clock() + tonumber(deadline_seconds))
   end

@@ -69,6 +69,7 @@ def test_a_job_is_stored_as_plain_rq_stores_it(client: Client, connection: redis
 
     expected, found = _hash(connection, plain), _hash(connection, ours)
     assert found.pop(b"num_samples") == b"2"
+    assert found.pop(b"life").startswith(b"pushed,")
     for name in (b"created_at", b"enqueued_at"):
         assert len(expected.pop(name)) == len(found.pop(name))
     assert found == expected

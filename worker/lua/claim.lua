@@ -6,8 +6,8 @@
 --       then the queues
 -- Returns {whether what was taken must run alone, whether a job waits for this worker to run nothing,
 -- whether the queues are empty, claims}; a claim is {queue, job ID, execution ID, time, its fields
--- data, timeout, deadline, created_at and num_samples, and the lengths of its reply list's name,
--- its webhook's URL and its three callbacks' names}.
+-- data, timeout, deadline, created_at and num_samples, the lengths of its reply list's name, its
+-- webhook's URL and its three callbacks' names, and which attempt this is}.
 local worker, prefix, rows_wanted, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now_text, worker_ttl, default_attempts = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local default_failure_ttl, max_payload, is_idle = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
@@ -34,7 +34,7 @@ local function bounded(text, least, most, default)
   return number and number >= least and number <= most and math.floor(number) or default
 end
 
-local function register(queue, job_id, attempts, retries_left)
+local function register(queue, job_id, attempts, retries_left, life)
   local key = job_key(job_id)
   local execution_id = prefix .. '-' .. #claimed
   local composite = job_id .. ':' .. execution_id
@@ -48,7 +48,8 @@ local function register(queue, job_id, attempts, retries_left)
   -- The attempt is counted before it runs: no crash can lose the count.
   redis.call('HSET', key, 'status', 'started', 'started_at', now_text, 'ended_at', '',
     'last_heartbeat', now_text, 'worker_name', worker, 'attempts', attempts + 1,
-    'retries_left', retries_left or default_attempts - 1)
+    'retries_left', retries_left or default_attempts - 1,
+    'life', lived(life, 'claimed', now, worker, execution_id, attempts + 1))
   redis.call('PERSIST', key)
   return execution_id
 end
@@ -61,7 +62,7 @@ local function take(queue, job_id)
   if its_bytes > max_payload then return refuse(queue, job_id, TOO_LARGE) end
   local fields = redis.call('HMGET', key, 'num_samples', 'attempts', 'deadline', 'timeout',
     'created_at', 'retries_left', 'priority', 'reply_to', 'webhook_url', 'success_callback_name',
-    'failure_callback_name', 'stopped_callback_name')
+    'failure_callback_name', 'stopped_callback_name', 'life')
   for i = 1, 7 do
     if fields[i] and #fields[i] > 64 then return refuse(queue, job_id, BROKEN) end
   end
@@ -72,10 +73,11 @@ local function take(queue, job_id)
     is_blocked = true
     return
   end
-  local execution_id = register(queue, job_id, attempts, fields[6])
+  local execution_id = register(queue, job_id, attempts, fields[6], fields[13])
   local claim = {queue, job_id, execution_id, string.format('%.6f', now),
     redis.call('HGET', key, 'data'), fields[4], fields[3], fields[5], fields[1]}
   for i = 8, 12 do claim[#claim + 1] = fields[i] and #fields[i] or 0 end
+  claim[#claim + 1] = attempts + 1
   claimed[#claimed + 1] = claim
   is_alone = attempts > 0
   local its_rows = bounded(fields[1], 1, 65535, 1)

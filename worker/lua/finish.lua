@@ -1,6 +1,7 @@
 -- Store outcomes of jobs: each counts only if its execution still holds the job.
 -- ARGV: worker, time as text, default result TTL, default failure TTL, then for each outcome
---       queue, job ID, execution ID, time of the claim, status, value as RQ stores it.
+--       queue, job ID, execution ID, time of the claim, when its rows were there, status, value as
+--       RQ stores it.
 --       The status 'lost' brings no outcome: what is left of the execution goes.
 -- Returns for each 0: it came late and was dropped, 1: it counts, 2: it does, and RQ has more to
 -- do, or the server's reason for not taking it.
@@ -17,15 +18,18 @@ local function is_stored(job_id, execution_id)
   return false
 end
 
-local function finish(queue, job_id, execution_id, claimed_at, status, value)
+local function finish(queue, job_id, execution_id, claimed_at, done_at, status, value)
   local is_ours = holds(queue, job_id, execution_id)
   if status ~= 'lost' and not is_ours and is_stored(job_id, execution_id) then return 1 end
   local more = false
   if status ~= 'lost' and is_ours then
     more = conclude(queue, job_id, {status = status, value = value, worker = worker,
       default_ttl = status == 'finished' and result_ttl or failure_ttl,
-      now_text = now_text, id = execution_id, claimed_at = claimed_at})
+      now_text = now_text, id = execution_id, claimed_at = claimed_at, done_at = done_at})
     seconds = seconds + now - tonumber(claimed_at)
+  else
+    note(job_id, status == 'lost' and 'dropped' or 'late', worker, execution_id,
+      status ~= 'lost' and status)
   end
   forget_execution(queue, worker, job_id, execution_id)
   if status == 'lost' then return 1 end
@@ -34,8 +38,8 @@ local function finish(queue, job_id, execution_id, claimed_at, status, value)
   return is_ours and (more and 2 or 1) or 0
 end
 
-for i = 5, #ARGV, 6 do
-  local is_well, answer = attempt(finish, unpack(ARGV, i, i + 5))
+for i = 5, #ARGV, 7 do
+  local is_well, answer = attempt(finish, unpack(ARGV, i, i + 6))
   answers[#answers + 1] = is_well and answer or text_of(answer)
 end
 

@@ -67,8 +67,11 @@ local function give_back(queue, worker, job_id, execution_id, now_text)
   local is_ours = holds(queue, job_id, execution_id)
   forget_execution(queue, worker, job_id, execution_id)
   if is_ours then
-    local attempts = tonumber(redis.call('HGET', job_key(job_id), 'attempts') or 0) or 0
-    redis.call('HSET', job_key(job_id), 'attempts', math.max(attempts - 1, 0))
+    local key = job_key(job_id)
+    local fields = redis.call('HMGET', key, 'attempts', 'life')
+    local attempts = tonumber(fields[1] or 0) or 0
+    redis.call('HSET', key, 'attempts', math.max(attempts - 1, 0),
+      'life', lived(fields[2], 'returned', clock(), worker, execution_id))
     requeue(queue, job_id, 'LPUSH', now_text)
   end
   return is_ours
@@ -96,8 +99,8 @@ local RESULT_TYPES = {finished = 1, failed = 2, stopped = 3}
 local WEBHOOK_STATUSES = {finished = 'finished', failed = 'failed', stopped = 'cancelled'}
 
 -- End a job: its status, result, registry, lifetimes, reply list, webhook, and what is to follow.
--- outcome: status; value, as RQ stores it; default_ttl; worker; now_text; and of an execution id
--- and claimed_at. Returns whether RQ has more to do.
+-- outcome: status; value, as RQ stores it; default_ttl; worker; now_text; and of an execution id,
+-- claimed_at and done_at. Returns whether RQ has more to do.
 local function conclude(queue, job_id, outcome)
   local key, results = job_key(job_id), results_of(job_id)
   local status = outcome.status
@@ -130,8 +133,10 @@ local function conclude(queue, job_id, outcome)
     redis.call('DEL', results)
     redis.call('XADD', results, '*', unpack(result))
   end
+  local life = lived(redis.call('HGET', key, 'life'), status, now, outcome.worker, outcome.id,
+    outcome.done_at)
   redis.call('HSET', key, 'status', status, 'ended_at', outcome.now_text,
-    'last_heartbeat', outcome.now_text)
+    'last_heartbeat', outcome.now_text, 'life', life)
   -- Who gave up an attempt too many stays a suspect, should somebody push the job again.
   if outcome.id then redis.call('HDEL', key, 'attempts') end
   redis.call('ZADD', (is_success and 'rq:finished:' or 'rq:failed:') .. queue,

@@ -49,9 +49,13 @@ local function retry(job_id, left)
   end
 end
 
-local function recover(job_id, worker)
+-- What anybody may have written, as a part of an entry in a job's life.
+local function word(text) return (text:sub(1, 64):gsub('[^%w_.-]', '_')) end
+
+local function recover(job_id, worker, execution_id)
   local key = job_key(job_id)
   if redis.call('HGET', key, 'status') ~= 'started' then return end
+  note(job_id, 'lost', word(worker), word(execution_id))
   local left = tonumber(redis.call('HGET', key, 'retries_left') or (default_attempts - 1)) or 0
   left = math.floor(math.min(left, MOST_ATTEMPTS))
   if left > 0 then return retry(job_id, left) end
@@ -70,7 +74,7 @@ for _, composite in ipairs(ended) do
   if not job_id then job_id, execution_id = composite, '' end
   local worker = redis.pcall('HGET', 'rq:execution:' .. composite, 'worker_name')
   worker = type(worker) == 'string' and worker or ''
-  if attempt(recover, job_id, worker) then
+  if attempt(recover, job_id, worker, execution_id) then
     redis.call('ZREM', wip_of(queue), composite)
     attempt(forget_execution, queue, worker, job_id, execution_id)
     rest_if_idle(worker)
@@ -87,6 +91,7 @@ local function enqueue_due(job_id, is_for_retries)
   local fields = redis.call('HMGET', job_key(job_id), 'status', 'attempts')
   local is_retry = (tonumber(fields[2] or 0) or 0) > 0
   if fields[1] ~= 'scheduled' or is_retry ~= is_for_retries then return end
+  note(job_id, 'due')
   requeue(queue, job_id, is_retry and 'LPUSH' or 'RPUSH', now_text)
   num_due = num_due + 1
 end
