@@ -69,7 +69,7 @@ class BatchWorker(RqWorker):
         health: Health | None = None,
     ) -> None:
         queues = config.queues
-        super().__init__(connection, queues, card_of(engine, config.model))
+        super().__init__(connection, queues, card_of(engine, config.model), config.name)
         self._engine = engine
         self._config = config
         self._health = health or Health.of(config)
@@ -206,6 +206,8 @@ class BatchWorker(RqWorker):
         if claims := self._running.pop_all():
             log.warning("stopping now: %d unfinished jobs go back to the queue", len(claims))
             self._ledger.give_back(claims)
+            for claim in claims:
+                log.info("given back", extra=claim.log_fields)
             self._claims.remove(claims)
 
     def _store_outcomes(self) -> bool:
@@ -240,15 +242,18 @@ class BatchWorker(RqWorker):
             job = to_job(claim, self._config.max_payload_bytes)
             self._engine.submit(to_request(job, claim.execution_id))
         except (JobsError, RequestError) as error:
-            log.info("job %s fails: %s", claim.job_id, error)
+            log.info("a job fails: %s", error, extra=claim.log_fields)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
             return
         except Exception as error:  # a defect of ours that this job brings out
-            log.exception("job %s can't be taken", claim.job_id)
+            log.exception("a job can't be taken", extra=claim.log_fields)
             self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
             return
         if claim.is_alone:
-            log.info("job %s runs alone: its worker died in an earlier attempt", claim.job_id)
+            reason = "its worker died in an earlier attempt"
+            log.info("a job runs alone: %s", reason, extra=claim.log_fields)
+        elif log.isEnabledFor(logging.DEBUG):  # a thousand times a second
+            log.debug("claimed", extra=claim.log_fields)
         self._running.add(claim, job.deadline_seconds)
         if job.stream:
             self._streams.add(claim)
@@ -264,6 +269,7 @@ class BatchWorker(RqWorker):
             if result.error is None:
                 self._finalizer.finish(claim, result)
             else:
+                log.info("a job fails: %s", result.error, extra=claim.log_fields)
                 self._finalizer.fail(claim, result.error)
 
     def _drop(self) -> None:
@@ -272,12 +278,16 @@ class BatchWorker(RqWorker):
             execution_id = self._heart.lost.get()
             if execution_id in self._running:
                 self._cancel(execution_id)
-                self._finalizer.drop(self._running.pop(execution_id))
+                claim = self._running.pop(execution_id)
+                log.info("a job is no longer ours; it is given up", extra=claim.log_fields)
+                self._finalizer.drop(claim)
         while not self.stops.empty():
             for claim in self._running.pop_job(self.stops.get()):
                 self._cancel(claim.execution_id)
+                log.info("a job is stopped on request", extra=claim.log_fields)
                 self._finalizer.fail(claim, "stopped on request", status="stopped")
         for claim, reason in self._running.pop_overdue():
+            log.info("a job fails: %s", reason, extra=claim.log_fields)
             self._cancel(claim.execution_id)
             self._finalizer.fail(claim, reason)
 

@@ -90,7 +90,9 @@ class Caretaker:
                     if not is_for_ever(error):
                         raise
                     # Anybody may put anything under a queue's keys; the other queues go on.
-                    log.error("queue %s can't be looked after: %s", queue, brief(error))
+                    log.error(
+                        "a queue can't be looked after: %s", brief(error), extra=_fields_of(queue)
+                    )
         if is_time_to_tidy:
             self._next_tidy = time.monotonic() + _TIDY_SECONDS
 
@@ -119,14 +121,17 @@ class Caretaker:
             self._meter.abandoned_jobs += num_abandoned
             if num_back or num_later or failed:
                 log.warning(
-                    "queue %s: abandoned jobs: %d requeued, %d to be tried later; failed: %d",
-                    queue,
+                    "abandoned jobs: %d requeued, %d to be tried later; failed: %d",
                     num_back,
                     num_later,
                     len(failed),
+                    extra=_fields_of(queue),
                 )
+            for job_id in failed:
+                fields = {"job_id": job_id.decode(errors="replace"), **_fields_of(queue)}
+                log.info("a job failed: its deadline passed, or no attempt is left", extra=fields)
             if num_due:
-                log.info("queue %s: the time of %d jobs has come", queue, num_due)
+                log.info("the time of %d jobs has come", num_due, extra=_fields_of(queue))
 
     def _with_tenants(self, base: str) -> list[str]:
         keys: Any = self._connection.smembers(Queue.redis_queues_keys)
@@ -145,3 +150,9 @@ class Caretaker:
             for limit in RateLimitRegistry.all(self._connection):
                 limit.cleanup()  # a slot of a running job that was cancelled is nobody's else
             worker_registration.clean_worker_registry(queue)
+
+
+def _fields_of(name: str) -> dict[str, str]:
+    """What a log line about a queue carries."""
+    queue, _, tenant = name.partition("@")
+    return {"queue": queue, "tenant": tenant} if tenant else {"queue": queue}

@@ -68,3 +68,8 @@ class Outcome:
     """What the rows are from, for who counts them."""
     done_at: float = dataclasses.field(default_factory=time.monotonic)
     """When the engine was done with it, by this process's clock."""
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What a log line about it carries."""
+        return {**self.claim.log_fields, "status": self.status}

@@ -38,6 +38,8 @@ class WorkerConfig:
     redis_url: str = dataclasses.field(repr=False)
     """Never shown: it may hold a password."""
     engine: EngineConfig
+    name: str | None = None
+    """Of the worker; None: a random one."""
     queues: tuple[str, ...] = ("rowmill",)
     """In order of priority: as long as one has jobs, none is taken from those after it."""
     device: str = "auto"

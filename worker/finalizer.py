@@ -108,11 +108,13 @@ class Finalizer:
                 refused.append(_failed(outcome.claim, f"the server refused the rows: {answer}"))
                 continue
             if isinstance(answer, str):
-                log.error("job %s: the server refuses: %s", outcome.claim.job_id, answer)
+                log.error("the server refuses an outcome: %s", answer, extra=outcome.log_fields)
             elif answer:
                 self._meter.note_stored(outcome)
+                if log.isEnabledFor(logging.DEBUG):  # a thousand times a second
+                    log.debug("stored", extra=outcome.log_fields)
             else:
-                log.info("job %s is no longer ours; outcome dropped", outcome.claim.job_id)
+                log.info("the job is no longer ours; outcome dropped", extra=outcome.log_fields)
                 self._meter.late_results += 1
             self._claims.remove([outcome.claim])
         return refused
@@ -134,7 +136,7 @@ def _outcome(item: _Item) -> Outcome:
     try:
         rows = to_wire(result)
     except Exception as error:  # a defect of ours that this job brings out
-        log.exception("job %s: its rows can't be written", claim.job_id)
+        log.exception("a job's rows can't be written", extra=claim.log_fields)
         return _failed(claim, f"{type(error).__name__}: {error}")
     if len(rows) > _MOST_BYTES:
         reason = f"num_samples: the rows take {len(rows)} bytes, of at most {_MOST_BYTES}"

@@ -83,7 +83,8 @@ class FollowUps:
             job, steps = self._steps(queue_name, job_id)
         except Exception as error:  # it is gone, or not RQ's: no later attempt would go better
             _raise_if_it_passes(error)
-            log.warning("job %s: what follows it can't be read: %s", job_id, brief(error))
+            fields = {"job_id": job_id, "queue": queue_name}
+            log.warning("what follows a job can't be read: %s", brief(error), extra=fields)
             self._forget(queue_name, job_id)
             return
         for step in steps:
@@ -91,7 +92,8 @@ class FollowUps:
                 step()
             except Exception as error:  # of what the producer wrote
                 _raise_if_it_passes(error)
-                log.warning("job %s: something after it failed: %s", job_id, brief(error))
+                fields = {"job_id": job_id, "queue": queue_name}
+                log.warning("something after a job failed: %s", brief(error), extra=fields)
         if self._sends_webhooks and job.webhooks:
             self._told.put(lambda: self._send_webhooks(queue_name, job))
         else:
@@ -109,7 +111,7 @@ class FollowUps:
         try:
             act()
         except redis.RedisError as error:
-            log.warning("job %s: what follows it is put off: %s", job_id, error)
+            log.warning("what follows a job is put off: %s", error, extra={"job_id": job_id})
             with self._lock:
                 self._under_way.discard(job_id)
 

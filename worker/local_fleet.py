@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from worker.embedded import EmbeddedServer
 from worker.local_workers import LocalWorkers
@@ -48,6 +48,7 @@ def local_fleet(
     drain_seconds: float | None = None,
     device: str = "auto",
     dtype: str | None = None,
+    logs: Sequence[str] = (),
 ) -> Iterator[LocalFleet]:
     """Run an embedded server with temporary data, and so many workers of `queue` on it.
 
@@ -55,7 +56,7 @@ def local_fleet(
     It gives the fleet when the server answers; the workers still load their model then.
     `max_rows`, `device`, `dtype` and `threads` are each worker's; without `threads` they share the
     cores. `drain_seconds`: how long what runs may go on at the end; None is a worker's default.
-    Raises EmbeddedServerError.
+    `logs`: how they log, as options of `rowmill worker`. Raises EmbeddedServerError.
     """
     with EmbeddedServer() as server:
         arguments = ["--model", model, "--redis", server.url, "--queue", queue, "--quiet"]
@@ -63,6 +64,7 @@ def local_fleet(
         arguments += ["--max-rows", str(max_rows), "--device", device]
         arguments += [] if dtype is None else ["--dtype", dtype]
         arguments += ["--threads", str(threads or max(1, num_cores() // workers))]
+        arguments += logs
         if drain_seconds is not None:
             arguments += ["--drain-seconds", str(drain_seconds)]
         with LocalWorkers(arguments, workers) as local:

@@ -26,9 +26,19 @@ class RqWorker(BaseWorker):
     `card`: what it serves; its record tells the fingerprint, and producers are told all.
     """
 
-    def __init__(self, connection: redis.Redis, queues: Sequence[str], card: ModelCard) -> None:
+    def __init__(
+        self,
+        connection: redis.Redis,
+        queues: Sequence[str],
+        card: ModelCard,
+        name: str | None = None,
+    ) -> None:
         super().__init__(
-            list(queues), connection=connection, serializer=MsgpackSerializer, worker_ttl=60
+            list(queues),
+            name=name,
+            connection=connection,
+            serializer=MsgpackSerializer,
+            worker_ttl=60,
         )
         self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._model = card.model or ""

@@ -63,4 +63,4 @@ def test_a_dependent_that_nobody_can_read_harms_no_other_job(
 
     for job_id in (first.id, neighbour, client.submit(job)):
         assert client.result(job_id, timeout=60) == expected(job), worker.log
-    until(lambda: "something after it failed" in worker.log, what="the worker to say so")
+    until(lambda: "something after a job failed" in worker.log, what="the worker to say so")

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from jobs.server_url import secrets_of
-from worker.cli.options import Data, Queue, Redis, names, server_url
+from worker.cli.log_format import LogFormat
+from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, names, server_url
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
 _ACCESS, _LIMITS = "Access", "Limits"
@@ -88,6 +89,8 @@ def gateway(
         ),
     ] = 20.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings only.")] = False,
+    log_format: LogForm = LogFormat.TEXT,
+    log_level: LogLeast = None,
 ) -> None:
     """Serve the queue by HTTP: OpenAI's API and Rowmill's own.
 
@@ -99,7 +102,7 @@ def gateway(
         from gateway.serving import LOOPBACK, serve
 
         url = server_url(redis, data)
-        log_to_stderr(quiet=quiet, secrets=secrets_of(url))
+        log_to_stderr(quiet=quiet, secrets=secrets_of(url), log_format=log_format, level=log_level)
         try:
             config = GatewayConfig(
                 redis_url=url,

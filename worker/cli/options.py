@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.server_url import secrets_of
+from worker.cli.log_format import LogFormat, LogLevel
 from worker.cli.reporting import warn
 from worker.config import REDIS_VARIABLE, redis_from_environment
 from worker.embedded import default_folder, socket_url
@@ -30,6 +31,14 @@ Threads = Annotated[
     int | None,
     # With more, torch may end the process without a word.
     typer.Option(min=1, max=512, help="CPU threads.", show_default="torch's choice"),
+]
+LogForm = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="Readable lines, or a JSON object in each."),
+]
+LogLeast = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", help="The least that is logged.", show_default="info"),
 ]
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]
 

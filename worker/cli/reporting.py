@@ -7,7 +7,7 @@ import enum
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import typer
 from rich.console import Console
@@ -19,7 +19,7 @@ from jobs import (
     ServerUnavailableError,
 )
 from vocab import TokenizerError
-from worker.cli.redaction import RedactingFormatter
+from worker.cli.log_format import FORMATTERS, JsonFormatter, LogFormat, LogLevel
 from worker.config import ConfigError
 from worker.embedded import EmbeddedServerError
 from worker.local_fleet import LocalFleetError
@@ -65,6 +65,11 @@ _EXPECTED = (
 def reported_errors() -> Iterator[None]:
     """Somebody's mistake, or the world's, becomes a line and an exit code; a defect of ours stays
     a traceback."""
+    with _own_logging():
+        yield from _reported()
+
+
+def _reported() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -102,28 +107,53 @@ def leave_on_sigterm() -> None:
         signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
 
 
-def log_to_stderr(*, quiet: bool, secrets: Sequence[str] = ()) -> None:
-    """`secrets` are blacked out in every line, whoever logs it, and in tracebacks too."""
+def log_to_stderr(
+    *,
+    quiet: bool = False,
+    secrets: Sequence[str] = (),
+    log_format: LogFormat = LogFormat.TEXT,
+    level: LogLevel | None = None,
+    fields: Mapping[str, object] | None = None,
+) -> None:
+    """Within `reported_errors`. `secrets` are blacked out in every line, whoever logs it,
+    and in tracebacks too. `level`: the default follows from `quiet`. `fields`: of every line."""
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", secrets)
-    )
-    level = logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    handler.setFormatter(FORMATTERS[log_format](secrets, fields))
+    least = level or (LogLevel.WARNING if quiet else LogLevel.INFO)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(least.value.upper())
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     # Their warnings show the URLs of jobs' webhooks, which are secrets where a token is in them.
     for name in ("rq.job", "rq.webhook"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+@contextlib.contextmanager
+def _own_logging() -> Iterator[None]:
+    """Gives back the logging of a program that calls a command, such as a test: threads that go on
+    would log to a stream of the command's that is closed by then."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        if handlers:  # else this process is the command's own, to its end
+            root.handlers[:] = handlers
+            root.setLevel(level)
+
+
 def note(text: str) -> None:
-    _print(text, "green")
+    _print(text, "green", logging.INFO)
 
 
 def warn(text: str) -> None:
-    _print(text, "yellow")
+    _print(text, "yellow", logging.WARNING)
 
 
-def _print(text: str, colour: str = "red") -> None:
+def _print(text: str, colour: str = "red", level: int = logging.ERROR) -> None:
+    if any(isinstance(it.formatter, JsonFormatter) for it in logging.getLogger().handlers):
+        logging.getLogger("rowmill").log(level, text)
+        return
     err.print(f"[{colour}]rowmill:[/] ", end="")
     err.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs import JobsError
 from jobs.names import check_queue_name
 from jobs.server_url import check_url
+from worker.cli.log_format import LogFormat
 from worker.cli.option_group import with_options
-from worker.cli.options import given_url
+from worker.cli.options import LogForm, given_url
 from worker.cli.reporting import (
     BadInputError,
     leave_on_sigterm,
@@ -38,6 +39,7 @@ from worker.cli.sample_options import (
     NumSamples,
     Out,
     Overwrite,
+    OwnLogLeast,
     OwnThreads,
     PromptColumn,
     Prompts,
@@ -86,6 +88,8 @@ def sample(
     device: Device = None,
     dtype: Dtype = None,
     threads: OwnThreads = None,
+    log_format: LogForm = LogFormat.TEXT,
+    log_level: OwnLogLeast = None,
 ) -> None:
     """Sample rows for every input of a dataset, into Parquet files.
 
@@ -97,10 +101,12 @@ def sample(
     inputs, model and options give the same bytes.
     """
     with reported_errors():
-        log_to_stderr(quiet=True)
+        log_to_stderr(quiet=True, log_format=log_format, level=log_level)
         leave_on_sigterm()
         from jobs.dataset import SamplingRun, Tolerance  # they need pyarrow
 
+        logs = ["--log-format", log_format]
+        logs += [] if log_level is None else ["--log-level", log_level]
         own: dict[str, Any] = {"workers": workers, "max_rows": max_rows, "threads": threads}
         own |= {"device": device, "dtype": dtype}
         own = {name: value for name, value in own.items() if value is not None}
@@ -134,7 +140,7 @@ def sample(
             return
         with _telling_how_to_go_on(run), run:
             if not run.is_complete:
-                with _workers_for(url, model, queue, own) as (server, fleet):
+                with _workers_for(url, model, queue, own, logs) as (server, fleet):
                     _sample(run, server, fleet, queue, in_flight, fail_on_error)
             run.check_failures(fail_on_error)
         show_end(out, run)
@@ -159,14 +165,14 @@ def _check(
 
 @contextlib.contextmanager
 def _workers_for(
-    url: str | None, model: str | None, queue: str, own: Mapping[str, Any]
+    url: str | None, model: str | None, queue: str, own: Mapping[str, Any], logs: Sequence[str]
 ) -> Iterator[tuple[str, LocalFleet | None]]:
     """The server to use, and the fleet that serves it if it is this command's own."""
     if url is not None:
         yield url, None
         return
     assert model is not None, "it was asked for"
-    with local_fleet(model, queue=queue, drain_seconds=0.0, **own) as fleet:
+    with local_fleet(model, queue=queue, drain_seconds=0.0, logs=logs, **own) as fleet:
         yield fleet.url, fleet
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.log_format import LogLevel
 from worker.cli.row_options import ROWS
 
 _INPUT, _FOLDER, _WORKERS = "Input", "Folder", "Workers"
@@ -140,5 +141,11 @@ OwnThreads = Annotated[
         help="CPU threads of each.",
         show_default="the cores, shared out",
         rich_help_panel=_WORKERS,
+    ),
+]
+OwnLogLeast = Annotated[
+    LogLevel | None,
+    typer.Option(
+        "--log-level", help="The least that is logged, also by its workers.", show_default="warning"
     ),
 ]

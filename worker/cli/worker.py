@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
 from jobs.job_options import MAX_PAYLOAD_BYTES
 from jobs.server_url import secrets_of
-from worker.cli.options import Data, Redis, Threads, given_url
+from worker.cli.log_format import LogFormat
+from worker.cli.options import Data, LogForm, LogLeast, Redis, Threads, given_url
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -101,6 +103,8 @@ def worker(
     ] = 120.0,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
+    log_format: LogForm = LogFormat.TEXT,
+    log_level: LogLeast = None,
     stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the jobs of a queue.
@@ -115,7 +119,14 @@ def worker(
         from worker.run_worker import run_worker
 
         url = given_url(redis)
-        log_to_stderr(quiet=quiet, secrets=secrets_of(url) if url else ())
+        name = uuid4().hex  # RQ's way to name workers; here so that every line can tell it
+        log_to_stderr(
+            quiet=quiet,
+            secrets=secrets_of(url) if url else (),
+            log_format=log_format,
+            level=log_level,
+            fields={"worker": name},
+        )
         leave_on_sigterm()  # until the worker handles it
         if stop_with_parent is not None:
             stack.enter_context(parent_watch(stop_with_parent))
@@ -123,6 +134,7 @@ def worker(
             url = stack.enter_context(embedded_server(data or default_folder()))
             out.print(f"embedded server: {url}", soft_wrap=True)
         config = WorkerConfig(
+            name=name,
             model=model,
             redis_url=url,
             queues=tuple(queue or ["rowmill"]),
