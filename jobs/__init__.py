@@ -16,6 +16,7 @@ server_call.py   what is asked of the server, as data
 rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
 streaming.py     reading rows while they are sampled, with row_stream.py
+field_reading.py what others wrote into fields of the server, with short_fields.py
 operations.py    all that clients do, but for making calls
 server_url.py    the server's URL
 connection.py    the connection's timeouts and errors

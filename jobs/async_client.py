@@ -12,6 +12,7 @@ from jobs.connection import check_connection, longest_block, open_async_connecti
 from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
+from jobs.job_life import JobLife
 from jobs.job_status import JobStatus
 from jobs.model_card import ModelCard
 from jobs.operations import Operations
@@ -88,6 +89,9 @@ class AsyncClient:
 
     async def info(self, job_id: str) -> JobInfo:
         return await self._server.run(self._operations.info(job_id))
+
+    async def life(self, job_id: str) -> JobLife:
+        return await self._server.run(self._operations.life(job_id))
 
     async def status(self, job_id: str) -> JobStatus:
         return await self._server.run(self._operations.status(job_id))

@@ -10,6 +10,7 @@ import redis.asyncio
 from jobs.connection import address_of, server_errors
 from jobs.scripts import SCRIPTS, script
 from jobs.server_call import (
+    Batch,
     Call,
     Command,
     Item,
@@ -18,6 +19,7 @@ from jobs.server_call import (
     ScriptCall,
     Telling,
     Transaction,
+    readable,
 )
 
 T = TypeVar("T")
@@ -73,6 +75,11 @@ class AsyncServer:
                     for its in commands:
                         pipe.execute_command(*its.words, **its.options)
                     return await pipe.execute()
+            case Batch(commands):
+                async with self._connection.pipeline(transaction=False) as pipe:
+                    for its in commands:
+                        pipe.execute_command(*its.words, **its.options)
+                    return readable(await pipe.execute(raise_on_error=False))
             case Pause(seconds):
                 await asyncio.sleep(seconds)
 

@@ -9,6 +9,7 @@ import redis
 from jobs.connection import address_of, server_errors
 from jobs.scripts import SCRIPTS, script
 from jobs.server_call import (
+    Batch,
     Call,
     Command,
     Item,
@@ -17,6 +18,7 @@ from jobs.server_call import (
     ScriptCall,
     Telling,
     Transaction,
+    readable,
 )
 
 T = TypeVar("T")
@@ -66,5 +68,10 @@ class BlockingServer:
                         for its in commands:
                             pipe.execute_command(*its.words, **its.options)
                         return pipe.execute()
+                case Batch(commands):
+                    with self._connection.pipeline(transaction=False) as pipe:
+                        for its in commands:
+                            pipe.execute_command(*its.words, **its.options)
+                        return readable(pipe.execute(raise_on_error=False))
                 case Pause(seconds):
                     time.sleep(seconds)

@@ -12,6 +12,7 @@ from jobs.connection import check_connection, longest_block, open_connection
 from jobs.errors import JobsError
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
+from jobs.job_life import JobLife
 from jobs.job_status import JobStatus
 from jobs.model_card import ModelCard
 from jobs.operations import Operations
@@ -128,6 +129,13 @@ class Client:
         Raises JobNotFoundError if there is no such job.
         """
         return self._server.run(self._operations.info(job_id))
+
+    def life(self, job_id: str) -> JobLife:
+        """What became of the job and when: who ran it, each attempt, each phase; see JobLife.
+
+        Raises JobNotFoundError if there is no such job.
+        """
+        return self._server.run(self._operations.life(job_id))
 
     def status(self, job_id: str) -> JobStatus:
         """Where the job stands; raises JobNotFoundError if there is no such job."""

@@ -5,11 +5,11 @@ field goes with the job and holds the last thirty events or so. Anybody who may 
 anything into it: what can't be read is left out.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jobs.field_reading import count_of, moment_of
 from jobs.names import is_name
 
 MOST_BYTES = 4096
@@ -83,7 +83,7 @@ def _event(kind: str, rest: Sequence[str]) -> LifeEvent | None:
     if kind not in _KINDS or len(rest) != 4:
         return None
     at, worker, execution_id, detail = rest
-    time = moment(at)
+    time = moment_of(at)
     if time is None:
         return None
     its = _KINDS[kind]
@@ -94,7 +94,7 @@ def _event(kind: str, rest: Sequence[str]) -> LifeEvent | None:
         execution_id=execution_id if is_name(execution_id) else None,
         attempt=count_of(detail) if its is LifeEventKind.CLAIMED else None,
         brought=detail if its is LifeEventKind.LATE and is_name(detail) else None,
-        rows_at=moment(detail) if its in ENDS else None,
+        rows_at=moment_of(detail) if its in ENDS else None,
     )
 
 
@@ -103,17 +103,3 @@ def _is_repeated(event: LifeEvent, events: Sequence[LifeEvent]) -> bool:
     return event.kind in _ONCE and any(
         (it.kind, it.execution_id) == (event.kind, event.execution_id) for it in events
     )
-
-
-def moment(text: str) -> float | None:
-    """A Unix time that somebody has written; None for what is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and 0 <= value < 1e11 else None
-
-
-def count_of(text: str) -> int | None:
-    """A number that somebody has written, of at most ten digits; None for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None

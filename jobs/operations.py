@@ -8,8 +8,10 @@ from uuid import uuid4
 from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError, brief
 from jobs.generate_job import GenerateJob
 from jobs.job_info import JobInfo
+from jobs.job_life import JobLife
 from jobs.job_options import JobOptions
 from jobs.job_status import JobStatus
+from jobs.life_reading import read_life
 from jobs.model_card import ModelCard
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
 from jobs.row_delta import RowDelta
@@ -117,6 +119,10 @@ class Operations:
     def info(self, job_id: str) -> Operation[JobInfo]:
         check_job_id(job_id)
         return self._queue.info(job_id)
+
+    def life(self, job_id: str) -> Operation[JobLife]:
+        check_job_id(job_id)
+        return read_life(job_id)
 
     def status(self, job_id: str) -> Operation[JobStatus]:
         check_job_id(job_id)

@@ -9,6 +9,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import redis
+
 T = TypeVar("T")
 
 
@@ -36,6 +38,14 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Commands that read, one by one, in one round trip; answered with a list, in which None stands
+    for what is under a key of another type, as anybody may have put it there."""
+
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Nothing of the server for some seconds."""
 
@@ -49,7 +59,7 @@ class Item(Generic[T]):
     value: T
 
 
-Call = Command | ScriptCall | Transaction | Pause
+Call = Command | ScriptCall | Transaction | Batch | Pause
 
 Operation = Generator[Call, Any, T]
 """Returns a T."""
@@ -60,6 +70,14 @@ Telling = Generator[Call | Item[T], Any, None]
 
 def command(*words: Any, **options: Any) -> Command:
     return Command(words, options)
+
+
+def readable(answers: list[Any]) -> list[Any]:
+    """The answers to a Batch. Raises the first that is an error of the server's."""
+    for answer in answers:
+        if isinstance(answer, redis.RedisError) and not str(answer).startswith("WRONGTYPE"):
+            raise answer
+    return [None if isinstance(answer, redis.RedisError) else answer for answer in answers]
 
 
 def read_streams(

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import track
 
-from jobs import Client, JobsError, SampledRows
+from jobs import Client, JobNotFoundError, JobsError, SampledRows
 from vocab import Tokenizer, load_tokenizer
 from vocab.display import display
+from worker.cli import explain_view
 from worker.cli.follow import delta_lines
 from worker.cli.options import Data, Queue, Redis, server_url
-from worker.cli.reporting import BadInputError, err, exit_code, reported_errors
+from worker.cli.reporting import BadInputError, err, exit_code, out, reported_errors, warn
 
 
 def result(
@@ -38,6 +39,13 @@ def result(
         bool,
         typer.Option("--follow", help="Print one job's rows as they come, a JSON line per piece."),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell each job's life instead: when, by whom, how long."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --explain: a JSON line per job.")
+    ] = False,
     redis: Redis = None,
     data: Data = None,
     queue: Queue = "rowmill",
@@ -52,13 +60,22 @@ def result(
     With --follow a line tells of the next tokens of one row: "row" is its index, and "start" says
     how many came before; "new_text" is theirs, with --model. They come as they are sampled where
     the job was pushed with --stream, and else at its end.
+
+    --explain waits for nothing. It tells who claimed a job, which attempts there were, what was
+    given back, lost, fenced off or cancelled, and what time went into waiting, running and storing.
     """
     with reported_errors():
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
         if not wanted:
             raise BadInputError("give at least one job ID, as an argument or on standard input")
-        if follow and len(wanted) > 1:
-            raise BadInputError(f"--follow takes one job, not {len(wanted)}")
+        if follow and (explain or len(wanted) > 1):
+            raise BadInputError(f"--follow takes one job, not {len(wanted)}, and no --explain")
+        if as_json and not explain:
+            raise BadInputError("--json goes with --explain: rows are JSON lines as they are")
+        if explain:
+            with Client(server_url(redis, data), queue) as client:
+                _explain(client, wanted, as_json=as_json)
+            return
         tokenizer = None if model is None else load_tokenizer(model)
         failures: list[JobsError] = []
         with Client(server_url(redis, data), queue) as client:
@@ -78,6 +95,24 @@ def result(
                     client.delete([job_id])
         if failures:
             raise typer.Exit(exit_code(failures[0]))
+
+
+def _explain(client: Client, job_ids: Sequence[str], *, as_json: bool) -> None:
+    failures: list[JobsError] = []
+    for index, job_id in enumerate(job_ids):
+        try:
+            life = client.life(job_id)
+        except JobNotFoundError as error:
+            failures.append(error)
+            warn(str(error))
+            continue
+        if as_json:
+            typer.echo(json.dumps(explain_view.as_json(life)))
+        else:
+            out.print("\n" if index else "", end="")
+            explain_view.show_life(out, life)
+    if failures:
+        raise typer.Exit(exit_code(failures[0]))
 
 
 def _in_order(
