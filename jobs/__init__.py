@@ -16,6 +16,7 @@ server_call.py   what is asked of the server, as data
 rq_queue.py      jobs in RQ's layout, with scripts.py, lua/ and sighting.py
 waiting.py       waiting for many jobs at once
 streaming.py     reading rows while they are sampled, with row_stream.py
+overview.py      Overview: queues, workers and failures, with overview_reading.py
 field_reading.py what others wrote into fields of the server, with short_fields.py
 operations.py    all that clients do, but for making calls
 server_url.py    the server's URL
@@ -53,6 +54,7 @@ from jobs.job_status import JobStatus
 from jobs.life_event import LifeEvent, LifeEventKind
 from jobs.life_phase import LifePhase
 from jobs.model_card import ModelCard
+from jobs.overview import FailureView, Overview, QueueView, WorkerView
 from jobs.provenance import Provenance
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import Row, SampledRows
@@ -63,6 +65,7 @@ __all__ = [
     "WIRE_VERSION",
     "AsyncClient",
     "Client",
+    "FailureView",
     "GenerateJob",
     "InvalidJobError",
     "JobCancelledError",
@@ -80,9 +83,11 @@ __all__ = [
     "LoginRefusedError",
     "ModelCard",
     "MsgpackSerializer",
+    "Overview",
     "PermissionDeniedError",
     "Provenance",
     "QueueFullError",
+    "QueueView",
     "ResultTimeoutError",
     "Row",
     "RowDelta",
@@ -90,5 +95,6 @@ __all__ = [
     "ServerUnavailableError",
     "StreamDivergedError",
     "WireError",
+    "WorkerView",
     "generate",
 ]

@@ -16,6 +16,7 @@ from jobs.job_life import JobLife
 from jobs.job_status import JobStatus
 from jobs.model_card import ModelCard
 from jobs.operations import Operations
+from jobs.overview import Overview
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
 
@@ -104,6 +105,9 @@ class AsyncClient:
 
     async def replies(self, name: str, timeout: float | None = None) -> list[str]:
         return await self._server.run(self._operations.replies(name, timeout))
+
+    async def overview(self, *, everywhere: bool = False) -> Overview:
+        return await self._server.run(self._operations.overview(everywhere))
 
     async def worker_models(self) -> dict[str, str | None]:
         return await self._server.run(self._operations.worker_models())

@@ -16,6 +16,7 @@ from jobs.job_life import JobLife
 from jobs.job_status import JobStatus
 from jobs.model_card import ModelCard
 from jobs.operations import Operations
+from jobs.overview import Overview
 from jobs.row_delta import RowDelta
 from jobs.sampled_rows import SampledRows
 
@@ -165,6 +166,14 @@ class Client:
         jobs' results again. A list is kept for a week after its last job ended.
         """
         return self._server.run(self._operations.replies(name, timeout))
+
+    def overview(self, *, everywhere: bool = False) -> Overview:
+        """Queues, workers and recent failures: of the client's queue and its tenants, or
+        `everywhere`, of all on the server.
+
+        It needs a login that may read workers' records: docs/security.md.
+        """
+        return self._server.run(self._operations.overview(everywhere))
 
     def worker_models(self) -> dict[str, str | None]:
         """The fingerprint of the model that each worker of the queue serves, by the worker's name.

@@ -14,6 +14,8 @@ from jobs.job_status import JobStatus
 from jobs.life_reading import read_life
 from jobs.model_card import ModelCard
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
+from jobs.overview import Overview
+from jobs.overview_reading import read_overview
 from jobs.row_delta import RowDelta
 from jobs.rq_queue import Pushed, RqQueue
 from jobs.sampled_rows import SampledRows
@@ -155,6 +157,9 @@ class Operations:
             job_ids = yield from self._queue.replies(name, JOBS_PER_PUSH, seconds)
             if job_ids or left <= self._max_block:
                 return job_ids
+
+    def overview(self, everywhere: bool) -> Operation[Overview]:
+        return read_overview(None if everywhere else self._queue_name)
 
     def worker_models(self) -> Operation[dict[str, str | None]]:
         return self._queue.worker_models()

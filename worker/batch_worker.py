@@ -13,6 +13,7 @@ import math
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 import redis
@@ -36,6 +37,7 @@ from worker.ledger import Ledger
 from worker.metrics.health import Health
 from worker.metrics.meter import Meter
 from worker.metrics.waiting import WaitingWatch
+from worker.rate import Rate
 from worker.rq_worker import RqWorker
 from worker.running import Running
 from worker.stream_publisher import StreamPublisher
@@ -116,6 +118,7 @@ class BatchWorker(RqWorker):
         ]
         self._doorbell = Doorbell(connection, queues)
         self._claimer = Claimer(self._ledger, self._claims, config.engine.max_rows)
+        self._token_rate, self._prompt_rate = Rate(), Rate()
         self._num_signals = 0
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
@@ -320,16 +323,23 @@ class BatchWorker(RqWorker):
     def _publish(self) -> None:
         """The engine's counts, in a record that is gone soon after a dead worker's leases."""
         stats = self._engine.stats
-        figures = {
+        figures: dict[str, int | float | str] = {
             "engine_steps": stats.steps,
             "engine_tokens": stats.tokens,
             "engine_prompt_tokens": stats.prompt_tokens,
             "engine_cached_prompt_tokens": stats.cached_prompt_tokens,
             "running_rows": self._engine.num_running_rows,
+            "max_rows": self._config.engine.max_rows,
+            "kv_tokens": max(self._engine.kv_tokens - self._engine.cached_kv_tokens, 0),
             "kv_budget_tokens": self._engine.kv_budget_tokens,
             "memory_shortages": stats.memory_shortages,
             "stream_chunks": self.publisher.num_chunks,
             "stream_dropped_tokens": self.publisher.num_dropped_tokens,
+            "tokens_per_second": self._token_rate.per_second(stats.tokens),
+            "prompt_tokens_per_second": self._prompt_rate.per_second(stats.prompt_tokens),
+            "reproducible": int(self._engine.provenance.reproducible),
+            "model_name": Path(self._config.model).name,
+            "lease": self._config.lease,
         }
         self.publish(figures, ttl=math.ceil(2 * self._config.lease))
 

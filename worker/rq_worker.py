@@ -46,7 +46,7 @@ class RqWorker(BaseWorker):
         self._write_state = script(connection, "state")
         self._write_model = script(connection, "model")
 
-    def publish(self, figures: Mapping[str, int], *, ttl: int) -> None:
+    def publish(self, figures: Mapping[str, int | float | str], *, ttl: int) -> None:
         """Keep the record alive for so many seconds, with figures beside RQ's own fields.
 
         Raises redis.RedisError where the server can't be reached or refuses.
