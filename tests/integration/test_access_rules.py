@@ -14,7 +14,15 @@ from rq.command import send_stop_job_command
 from rq.job import Job
 from rq.suspension import resume, suspend
 
-from jobs import FUNCTION_NAME, Client, GenerateJob, JobStatus, MsgpackSerializer, SampledRows
+from jobs import (
+    FUNCTION_NAME,
+    Client,
+    GenerateJob,
+    JobStatus,
+    MsgpackSerializer,
+    PermissionDeniedError,
+    SampledRows,
+)
 from jobs.connection import open_connection
 from tests.access_rules import make_users, url_as
 from tests.gateway.webhooks.conftest import SenderProcess, due, given_up
@@ -274,3 +282,33 @@ def test_a_worker_names_what_it_may_not_do_and_ends(
         make_users(admin)
     assert named in worker.log
     assert "Traceback" not in worker.log and "worker-password" not in worker.log
+
+
+def test_a_viewer_an_operator_and_a_worker_see_and_a_producer_does_not(
+    guarded: str, admin: redis.Redis, producer: Client
+) -> None:
+    job_id = producer.submit(prompt_tokens=[1, 2], tenant="acme")
+    admin.sadd("rq:workers", "rq:worker:w1")
+    admin.sadd(f"rq:workers:{QUEUE}", "rq:worker:w1")
+    admin.hset("rq:worker:w1", "state", "idle")
+    for user, everywhere in (("viewer", True), ("operator", True), ("worker", False)):
+        with Client(url_as(user, guarded), QUEUE) as client:
+            told = client.overview(everywhere=everywhere)
+            assert [queue.num_waiting for queue in told.queues if queue.tenant] == [1]
+            assert [worker.name for worker in told.workers] == ["w1"]
+            assert client.life(job_id).prompt_tokens == 2
+    with pytest.raises(PermissionDeniedError):
+        producer.overview()
+
+
+def test_a_viewer_changes_nothing(guarded: str, admin: redis.Redis, producer: Client) -> None:
+    job_id = producer.submit(prompt_tokens=[1])
+    with open_connection(url_as("viewer", guarded)) as viewer:
+        for command in (
+            ("HSET", f"rq:job:{job_id}", "status", "failed"),
+            *(("DEL", f"rq:job:{job_id}"), ("LPOP", f"rq:queue:{QUEUE}")),
+            *(("SADD", "rq:workers", "x"), ("EVAL", "return 1", 0), ("KEYS", "*")),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                viewer.execute_command(*command)
+    assert producer.status(job_id) is JobStatus.QUEUED

@@ -38,6 +38,8 @@ class Story:
     """Of the workers."""
     log: str = ""
     """Of the last one."""
+    top: str = ""
+    """What `rowmill top --once --json` printed while it ran."""
 
     def life(self, job: str) -> JobLife:
         with Client(self.url, self.queue) as client:
@@ -116,6 +118,8 @@ def _play(told: Story, stage: Stage, client: Client, connection: redis.Redis) ->
     list(client.results([ids["bad"]], timeout=60))
     ids["cancelled"] = client.submit(long)
     stage.until(ids["cancelled"], "claimed")
+    until(lambda: _running_rows(told), what="a heartbeat with rows")
+    told.top = _top(told)
     client.cancel(ids["cancelled"])
     stage.until(ids["cancelled"], "dropped")
     ids["returned"] = client.submit(long)
@@ -124,6 +128,17 @@ def _play(told: Story, stage: Stage, client: Client, connection: redis.Redis) ->
     stage.until(ids["returned"], "returned")
     assert third.process.wait(60) == 0, third.log
     told.log = third.log
+
+
+def _top(told: Story) -> str:
+    words = ["top", "--once", "--json", "--queue", told.queue, "--redis", told.url]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def _running_rows(told: Story) -> int:
+    return int(json.loads(_top(told))["totals"]["running_rows"])
 
 
 def test_a_job_whose_worker_was_killed_tells_of_both(story: Story) -> None:
@@ -198,6 +213,25 @@ def test_a_job_that_is_not_there_is_told_and_the_others_are_explained(story: Sto
     assert result.exit_code == 1
     assert "no-such-job" in result.stderr
     assert json.loads(result.stdout)["job_id"] == story.job_ids["bad"]
+
+
+def test_top_shows_queues_workers_and_failures(story: Story) -> None:
+    told = json.loads(story.top)
+    (worker,) = [it for it in told["workers"] if it["heartbeat_seconds"] < it["lease"]]
+    assert worker["name"] == story.life("cancelled").events[1].worker
+    assert (worker["model_name"], worker["state"]) == ("demo", "busy")
+    assert 0 < worker["running_rows"] <= worker["max_rows"] == 64
+    assert 0 < worker["kv_tokens"] <= worker["kv_budget_tokens"]
+    assert worker["tokens_per_second"] > 0 and worker["num_finished"] == 2
+    assert worker["reproducible"] == story.life("plain").reproducible
+
+    queues = {it["tenant"]: it for it in told["queues"]}
+    assert queues.keys() == {None, "acme"}
+    assert (queues[None]["num_running"], queues[None]["num_finished"]) == (1, 3)
+    assert queues["acme"]["num_failed"] == 1
+    (failure,) = told["failures"]
+    assert (failure["job_id"], failure["tenant"]) == (story.job_ids["bad"], "acme")
+    assert failure["reason"] == (story.life("bad").error or "").splitlines()[0]
 
 
 def test_a_worker_logs_json_lines_that_say_what_they_are_about(story: Story) -> None:

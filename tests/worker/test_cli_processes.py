@@ -43,7 +43,7 @@ def test_every_command_helps_without_torch() -> None:
     light = [sys.executable, "-c", LIGHT]
     listed = _run(light, "--help")
     assert (listed.returncode, listed.stderr) == (0, "")
-    for command in ("demo", "worker", "submit", "result"):
+    for command in ("demo", "worker", "submit", "result", "top"):
         assert f" {command} " in listed.stdout
         helped = _run(light, command, "--help")
         assert (helped.returncode, helped.stderr) == (0, "")

@@ -19,6 +19,7 @@ from worker.cli import (
     result,
     sample,
     submit,
+    top,
     webhooks,
     worker,
 )
@@ -38,6 +39,7 @@ for command in (
     sample.sample,
     submit.submit,
     result.result,
+    top.top,
 ):
     app.command()(command)
 

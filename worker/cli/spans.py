@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 24 * 3600
 
 
@@ -20,3 +22,8 @@ def span(seconds: float) -> str:
 
 def ago(seconds: float) -> str:
     return f"{span(max(seconds, 0.0))} ago"
+
+
+def clock_time(moment: float) -> str:
+    """Of a Unix time, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
