@@ -85,7 +85,7 @@ class EventStream(Response):
         except JobsError as error:
             await self._send(send, error_event(api_error(error)))
         except Exception:
-            log.exception("the stream of request %s failed", request_id)
+            log.exception("a stream failed", extra={"request_id": request_id})
             await self._send(send, error_event(unexpected_error(request_id)))
 
     async def _beat(self, send: Send) -> None:

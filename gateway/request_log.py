@@ -55,7 +55,7 @@ class RequestLog:
         except ClientDisconnect:
             status = status or _LEFT
         except Exception:
-            log.exception("request %s failed", request_id, extra={"request_id": request_id})
+            log.exception("a request failed", extra={"request_id": request_id})
             if not status:
                 await unexpected_error(request_id).response()(scope, receive, send_with_id)
         finally:
@@ -69,12 +69,10 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
     facts = {"request_id": state["request_id"], "tenant": state.get("tenant")}
     log.log(
         logging.DEBUG if scope["path"] in _QUIET else logging.INFO,
-        "%s %s %d in %.0f ms, tenant %s, request %s",
+        "%s %s %d in %.0f ms",
         scope["method"],
         path.decode("ascii", "backslashreplace"),
         status,
         1000 * seconds,
-        facts["tenant"] or "-",
-        facts["request_id"],
         extra=facts,
     )

@@ -125,7 +125,7 @@ class StreamPublisher:
         for (claim, _), answer in zip(chunks, answers, strict=True):
             if isinstance(answer, bytes):
                 reason = answer.decode(errors="replace")
-                log.warning("job %s: the server refuses a chunk: %s", claim.job_id, reason)
+                log.warning("the server refuses a chunk: %s", reason, extra=claim.log_fields)
             self.num_chunks += answer == 1
 
 

@@ -164,7 +164,8 @@ class Dispatcher:
             return self._given_up(claimed, event, reason)
         self._counters.num_failed_attempts += 1
         seconds = self._back_off.seconds(claimed.attempt, asked_for)
-        log.info("%s: attempt %d: %s; next in %.0f s", event, claimed.attempt, reason, seconds)
+        fields = _fields_of(claimed, event)
+        log.info("%s: %s; next attempt in %.0f s", event, reason, seconds, extra=fields)
         return Verdict(kind="later", seconds=seconds, reason=reason)
 
     def _given_up(self, claimed: Claimed, event: Event | None, reason: str) -> Verdict:
@@ -172,7 +173,7 @@ class Dispatcher:
         self._counters.num_given_up += 1
         # What is no event may have anything for an ID.
         which = event or f"job {brief(claimed.job_id)}: webhook"
-        log.warning("%s given up: %s", which, reason)
+        log.warning("%s given up: %s", which, reason, extra=_fields_of(claimed, event))
         return Verdict(kind="given_up", reason=reason)
 
     async def _settle(self, verdicts: Sequence[tuple[Claimed, Verdict]]) -> None:
@@ -187,3 +188,9 @@ class Dispatcher:
                     log.warning("can't store what became of a webhook: %s", error)
                     return
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _fields_of(claimed: Claimed, event: Event | None) -> dict[str, object]:
+    """What a log line about a webhook carries."""
+    fields: dict[str, object] = {"job_id": brief(claimed.job_id), "attempt": claimed.attempt}
+    return fields if event is None else {**fields, "job_id": event.job_id, "tenant": event.tenant}

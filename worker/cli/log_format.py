@@ -46,9 +46,9 @@ class FieldsFormatter(logging.Formatter):
         self._fields = dict(fields or {})
 
     def fields_of(self, record: logging.LogRecord) -> dict[str, object]:
-        """Every line's, and what the log call gave as `extra`."""
+        """Every line's, and what the log call gave as `extra`; None is what does not apply."""
         own = {name: value for name, value in vars(record).items() if name not in _KNOWN}
-        return {**self._fields, **own}
+        return {name: it for name, it in {**self._fields, **own}.items() if it is not None}
 
     def redacted(self, text: str) -> str:
         for secret in self._secrets:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from jobs.server_url import secrets_of
-from worker.cli.options import Data, Queue, Redis, server_url
+from worker.cli.log_format import LogFormat
+from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, server_url
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
 
@@ -47,6 +48,8 @@ def webhooks(
         float, typer.Option(help="Most seconds from one attempt to the next.")
     ] = 21600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
+    log_format: LogForm = LogFormat.TEXT,
+    log_level: LogLeast = None,
 ) -> None:
     """Tell services of jobs that ended: send the webhooks of a queue, signed and with retries.
 
@@ -66,7 +69,12 @@ def webhooks(
         try:
             url = server_url(redis, data)
             signing = SecretsFile(secrets)
-            log_to_stderr(quiet=quiet, secrets=(*secrets_of(url), *signing.texts()))
+            log_to_stderr(
+                quiet=quiet,
+                secrets=(*secrets_of(url), *signing.texts()),
+                log_format=log_format,
+                level=log_level,
+            )
             config = WebhooksConfig(
                 redis_url=url,
                 queue=queue,
