@@ -20,7 +20,7 @@ open_part.py   a part and its journal, until it is whole
 parts.py       all parts of a folder
 missing.py     which rows are missing
 flow.py        jobs on their way, with patience.py for a server that goes away
-session.py     one process's turn, with progress.py and tolerance.py
+session.py     one process's turn, into a Store; with progress.py and tolerance.py
 run.py         SamplingRun
 stats.py       stats.json
 """

@@ -13,11 +13,14 @@ from jobs.dataset.config import SamplingConfig
 from jobs.dataset.errors import FolderError
 from jobs.dataset.failure import Failure
 from jobs.dataset.folder import OutFolder
-from jobs.dataset.journal import Journal
+from jobs.dataset.journal import InputRows, Journal
 from jobs.dataset.open_part import OpenPart
 from jobs.dataset.part import PartSummary, count_rows
 from jobs.dataset.placing import put_in_place
 from jobs.dataset.render import Render
+
+_MOST_OPEN = 64
+"""So many may wait for stragglers; each has a file open."""
 
 
 class Parts:
@@ -90,8 +93,15 @@ class Parts:
         return part
 
     @property
-    def num_open(self) -> int:
-        return len(self._open)
+    def is_full(self) -> bool:
+        """Whether so many parts are open that no other one may be begun."""
+        return len(self._open) >= _MOST_OPEN
+
+    def add_rows(self, its: InputRows) -> None:
+        self.open(self.number_of(its.index)).add_rows(its)
+
+    def add_failure(self, failure: Failure) -> None:
+        self.open(self.number_of(failure.index)).add_failure(failure)
 
     def sync(self) -> None:
         """Returns once all that was added is on the disk."""

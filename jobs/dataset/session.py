@@ -1,4 +1,4 @@
-"""Session: one process's turn at a run, from the rows that are missing to parts that are whole."""
+"""Session: one process's turn at a run, from the rows that are missing to a store that has them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from jobs.client import Client
 from jobs.dataset.failure import Failure
 from jobs.dataset.flow import Flow, Outcome
 from jobs.dataset.journal import InputRows
 from jobs.dataset.missing import Found, InJournal, MissingRows
-from jobs.dataset.parts import Parts
 from jobs.dataset.patience import Patience
 from jobs.dataset.progress import Progress
 from jobs.dataset.tolerance import Tolerance
@@ -23,8 +23,6 @@ from jobs.provenance import Provenance
 from jobs.sampled_rows import Row, SampledRows
 
 _PUSH_AT_ONCE = 128
-_MOST_OPEN_PARTS = 64
-"""So many may wait for stragglers; each has a file open."""
 _TURN_SECONDS = 1.0
 _SECONDS_BETWEEN_COUNTS = 5.0
 """Of workers, once there are any."""
@@ -57,15 +55,34 @@ class _Sent:
         return Failure(self.index, self.id, self.location, kind, reason)
 
 
+class Store(Protocol):
+    """Where results go."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be on the way until some of it is complete."""
+
+    def add_rows(self, its: InputRows) -> None: ...
+
+    def add_failure(self, failure: Failure) -> None: ...
+
+    def sync(self) -> None:
+        """Returns once all that was added is on the disk."""
+
+    def complete(self) -> None:
+        """Called after each `sync`: what is whole may be put in place."""
+
+
 class Session:
-    """`missing`: what to sample. `check_model` is told where results come from, and may refuse."""
+    """`missing`: what to sample, into `store`. `check_model` is told where results come from, and
+    may refuse."""
 
     def __init__(
         self,
         client: Client,
         job_prefix: str,
         missing: Iterator[Found],
-        parts: Parts,
+        store: Store,
         progress: Progress,
         check_model: Callable[[Provenance | None], None],
         *,
@@ -75,7 +92,7 @@ class Session:
     ) -> None:
         self._job_prefix = job_prefix
         self._missing = missing
-        self._parts = parts
+        self._into = store
         self._progress = progress
         self._check_model = check_model
         self._keeps_prompts = keeps_prompts
@@ -121,7 +138,7 @@ class Session:
     def _push(self) -> Iterator[InputResult]:
         """Sends jobs on their way, many at a time, while there is room."""
         chunk = max(1, min(_PUSH_AT_ONCE, self._in_flight // 8))
-        while not self._is_read and self._parts.num_open < _MOST_OPEN_PARTS:
+        while not self._is_read and not self._into.is_full:
             if len(self._flow) + chunk > self._in_flight:
                 return
             read = list(islice(self._missing, chunk))
@@ -145,12 +162,12 @@ class Session:
 
     def _store(self) -> None:
         """What came is on the disk, and then no longer on the server."""
-        self._parts.sync()
+        self._into.sync()
         if self._on_disk:
             with self._patience:
                 self._flow.forget(self._on_disk)
                 self._on_disk.clear()
-        self._parts.complete()
+        self._into.complete()
 
     def _send(self, wanted: MissingRows) -> tuple[str, GenerateJob]:
         job_id = self._job_id(wanted.input.index)
@@ -185,7 +202,7 @@ class Session:
             rows=outcome,
             prompt_tokens=sent.prompt_tokens,
         )
-        self._parts.open(self._parts.number_of(sent.index)).add_rows(its)
+        self._into.add_rows(its)
         self._progress.num_done += 1
         self._progress.num_rows += len(outcome.rows)
         self._progress.num_tokens += sum(len(row.tokens) for row in outcome.rows)
@@ -194,7 +211,7 @@ class Session:
         )
 
     def _failed(self, failure: Failure) -> InputResult:
-        self._parts.open(self._parts.number_of(failure.index)).add_failure(failure)
+        self._into.add_failure(failure)
         self._progress.num_done += 1
         self._progress.num_failed += 1
         self._progress.last_failure = f"{failure.location}: {failure.reason}"
