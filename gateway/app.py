@@ -11,6 +11,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from gateway import health
 from gateway.allowed_hosts import AllowedHosts
 from gateway.answers import answer_errors
+from gateway.batches import batch_routes, file_routes
+from gateway.batches.desk import open_desk
+from gateway.batches.upload import MAX_OVERHEAD_BYTES
 from gateway.body_limit import BodyLimit
 from gateway.config import GatewayConfig
 from gateway.native import routes as native
@@ -19,7 +22,13 @@ from gateway.openapi import document_routes
 from gateway.request_log import HEADER, RequestLog
 from gateway.services import Services
 
-_ROUTERS = (openai.router, native.router, health.router)
+_ROUTERS = (
+    openai.router,
+    native.router,
+    file_routes.router,
+    batch_routes.router,
+    health.router,
+)
 _FILES = "/v1/files"
 _PREFLIGHT_SECONDS = 3600
 
@@ -27,15 +36,18 @@ _PREFLIGHT_SECONDS = 3600
 def create_app(config: GatewayConfig) -> FastAPI:
     """Raises TokenizerError where the model has none that can be read, and GatewayConfigError."""
     services = Services(config)
+    desk = open_desk(services)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with desk.running() if desk else contextlib.nullcontext():
+            yield
         await services.close()
 
     # The pages that show a document's routes load scripts from elsewhere.
     app = FastAPI(title="Rowmill", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.services = services
+    app.state.desk = desk
     for router in _ROUTERS:
         app.include_router(router)
     answer_errors(app)
@@ -49,7 +61,7 @@ def _surround(app: FastAPI, config: GatewayConfig) -> None:
     app.add_middleware(
         BodyLimit,
         max_bytes=config.max_body_bytes,
-        max_bytes_at={_FILES: config.max_file_bytes},
+        max_bytes_at={_FILES: config.max_file_bytes + MAX_OVERHEAD_BYTES},
     )
     if config.allowed_hosts:
         app.add_middleware(AllowedHosts, names=config.allowed_hosts)

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from gateway.batches.limits import BatchLimits
 from jobs.names import check_queue_name
 
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
@@ -38,7 +39,8 @@ class GatewayConfig:
     max_body_bytes: int = 16 * 2**20
     """Of a request's body."""
     max_file_bytes: int = 200 * 2**20
-    """Of one that uploads a file."""
+    """Of a file that is uploaded."""
+    batches: BatchLimits = dataclasses.field(default_factory=BatchLimits)
     allows_private_webhooks: bool = False
     """Whether a job's webhook may name a loopback or private address; see `rowmill webhooks`."""
     allowed_origins: tuple[str, ...] = ()
@@ -57,6 +59,9 @@ class GatewayConfig:
         check_queue_name(self.queue)
         for name in ("max_body_bytes", "max_file_bytes"):
             self._check(name, 1, _MOST_BYTES)
+        for name, value in dataclasses.asdict(self.batches).items():
+            if value <= 0:
+                raise GatewayConfigError(f"batches.{name} must be above 0, not {value:g}")
         if self.max_queued is not None:
             self._check("max_queued", 1, 2**31 - 1)
         self._check("max_wait_seconds", 0, _LONGEST)

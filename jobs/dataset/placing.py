@@ -1,4 +1,4 @@
-"""Giving a file that is whole its name."""
+"""Giving a file that is whole its name, so that it stays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 def put_in_place(temporary: Path, target: Path) -> None:
     """Renames a file over another; afterwards it is on the disk, with all that it holds."""
-    _sync(temporary)
+    sync(temporary)
     temporary.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Returns once a file's content, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

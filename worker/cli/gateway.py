@@ -12,7 +12,7 @@ from worker.cli.log_format import LogFormat
 from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, names, server_url
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
-_ACCESS, _LIMITS = "Access", "Limits"
+_ACCESS, _LIMITS, _BATCHES = "Access", "Limits", "Files and batches"
 
 
 def gateway(
@@ -79,6 +79,31 @@ def gateway(
     max_file_bytes: Annotated[
         int, typer.Option(help="Largest file of a batch.", rich_help_panel=_LIMITS)
     ] = 200 * 2**20,
+    batch_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of files and batches.",
+            show_default="there are none",
+            rich_help_panel=_BATCHES,
+        ),
+    ] = None,
+    max_batches: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Most batches of a caller that have not ended.", rich_help_panel=_BATCHES
+        ),
+    ] = 16,
+    max_batch_lines: Annotated[
+        int, typer.Option(min=1, help="Most lines of a batch.", rich_help_panel=_BATCHES)
+    ] = 50_000,
+    batches_at_once: Annotated[
+        int,
+        typer.Option(min=1, help="Batches to sample at once.", rich_help_panel=_BATCHES),
+    ] = 4,
+    batch_in_flight: Annotated[
+        int,
+        typer.Option(min=1, help="Most jobs of a batch at once.", rich_help_panel=_BATCHES),
+    ] = 256,
     max_wait_seconds: Annotated[
         float, typer.Option(help="Longest `?wait=` for a job.", rich_help_panel=_LIMITS)
     ] = 60.0,
@@ -98,6 +123,7 @@ def gateway(
     """
     with reported_errors():
         from gateway import GatewayConfig
+        from gateway.batches.limits import BatchLimits
         from gateway.config import GatewayConfigError
         from gateway.serving import LOOPBACK, serve
 
@@ -118,6 +144,13 @@ def gateway(
                 max_file_bytes=max_file_bytes,
                 max_wait_seconds=max_wait_seconds,
                 drain_seconds=drain_seconds,
+                data=batch_folder,
+                batches=BatchLimits(
+                    max_active=max_batches,
+                    max_lines=max_batch_lines,
+                    at_once=batches_at_once,
+                    in_flight=batch_in_flight,
+                ),
             )
             serve(config, host, port)
         except GatewayConfigError as error:
