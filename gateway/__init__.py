@@ -13,6 +13,7 @@ event_stream.py EventStream: server-sent events; attended.py: other answers that
 json_body.py  bodies that routes check themselves
 openapi.py    the OpenAPI document
 health.py     /healthz, /readyz
+metrics.py    what is counted for Prometheus, with request_meter.py and metrics_server.py
 access/       API keys and quotas, with lua/
 openai/       /v1/completions, /v1/chat/completions, /v1/models
 native/       /v1/jobs

@@ -20,6 +20,7 @@ from gateway.native import routes as native
 from gateway.openai import routes as openai
 from gateway.openapi import document_routes
 from gateway.request_log import HEADER, RequestLog
+from gateway.request_meter import RequestMeter
 from gateway.services import Services
 
 _ROUTERS = (
@@ -66,6 +67,7 @@ def _surround(app: FastAPI, config: GatewayConfig) -> None:
     if config.allowed_hosts:
         app.add_middleware(AllowedHosts, names=config.allowed_hosts)
     app.add_middleware(RequestLog)
+    app.add_middleware(RequestMeter, metrics=app.state.services.metrics)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -10,6 +10,7 @@ from gateway.access.quotas import Quotas
 from gateway.caller import Caller
 from gateway.config import GatewayConfig
 from gateway.known_workers import KnownWorkers
+from gateway.metrics import Metrics
 from gateway.openai.asked import Served
 from gateway.server import Server
 from gateway.shutdown import Shutdown
@@ -30,6 +31,7 @@ class Services:
         self.quotas = Quotas(self.server)
         self.workers = KnownWorkers(lambda queue: self.client(queue).worker_cards())
         self.shutdown = Shutdown()
+        self.metrics = Metrics()
         self._keys = None if config.keys_file is None else KeysFile(config.keys_file)
         self.served = Served(config.model_name, self.tokenizer)
         self.created = int(time.time())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import math
 import signal
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.config import GatewayConfig, GatewayConfigError
+from gateway.metrics_server import serving_metrics
 from gateway.services import Services
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -21,14 +23,21 @@ _LAST_SECONDS = 5
 """For what was told to end."""
 
 
-def serve(config: GatewayConfig, host: str, port: int) -> None:
+def serve(
+    config: GatewayConfig, host: str, port: int, metrics: tuple[str, int] | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT; then open requests have `drain_seconds`, and a second signal
-    ends them at once.
+    ends them at once. `metrics`: where Prometheus may ask.
 
     Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens.
     """
     check_address(host, config)
-    make_server(create_app(config), host, port).run()
+    app = create_app(config)
+    registry = app.state.services.metrics.registry
+    with contextlib.ExitStack() as stack:
+        if metrics is not None:
+            stack.enter_context(serving_metrics(*metrics, registry))
+        make_server(app, host, port).run()
 
 
 def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:

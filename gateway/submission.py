@@ -31,19 +31,23 @@ async def submit(
     cards = await services.workers.cards(caller.queue)
     check_against(cards, owned)
     await _check_room(services, caller, len(owned))
-    await services.quotas.charge(
-        caller,
-        rows=sum(job.num_samples for job in owned),
-        tokens=sum(_num_tokens(caller, cards, job) for job in owned),
-    )
+    num_rows = sum(job.num_samples for job in owned)
+    num_tokens = sum(_num_tokens(caller, cards, job) for job in owned)
+    try:
+        await services.quotas.charge(caller, rows=num_rows, tokens=num_tokens)
+    except ApiError as error:
+        services.metrics.note_refusal(error)
+        raise
     client = services.client(caller.queue)
     try:
-        return await client.submit_many(owned, job_ids=job_ids)
+        pushed = await client.submit_many(owned, job_ids=job_ids)
     except QueueFullError as error:  # others came first since we looked
         for job_id in error.pushed:
             await client.cancel(job_id)
         await client.delete(error.pushed)
         raise
+    services.metrics.note_push(len(pushed), num_rows)
+    return pushed
 
 
 async def _check_room(services: Services, caller: Caller, num_jobs: int) -> None:

@@ -46,7 +46,9 @@ async def respond(
         results = await attended(request, services.shutdown, running.results())
     finally:
         await running.cancel()
-    if _num_tokens(results) > _MANY_TOKENS:
+    num_tokens = _num_tokens(results)
+    services.metrics.tokens.inc(num_tokens)
+    if num_tokens > _MANY_TOKENS:
         return JSONResponse(await asyncio.to_thread(answer.whole, results))
     return JSONResponse(answer.whole(results))
 

@@ -85,6 +85,7 @@ class Running:
                     self._open.discard(self.job_ids[item])
                     num_open -= 1
                 else:
+                    self._services.metrics.tokens.inc(len(item[1].tokens))
                     yield item
         finally:
             for task in tasks:

@@ -12,7 +12,8 @@ from worker.cli.log_format import LogFormat
 from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, names, server_url
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
-_ACCESS, _LIMITS, _BATCHES = "Access", "Limits", "Files and batches"
+_ACCESS, _LIMITS = "Access", "Limits"
+_BATCHES, _METRICS = "Files and batches", "Metrics"
 
 
 def gateway(
@@ -113,6 +114,22 @@ def gateway(
             help="How long open requests may go on after SIGTERM.", rich_help_panel=_LIMITS
         ),
     ] = 20.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics there; 0: on a free one.",
+            show_default="off",
+            rich_help_panel=_METRICS,
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            help="Address to serve them on; they ask for no key.", rich_help_panel=_METRICS
+        ),
+    ] = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings only.")] = False,
     log_format: LogForm = LogFormat.TEXT,
     log_level: LogLeast = None,
@@ -152,6 +169,8 @@ def gateway(
                     in_flight=batch_in_flight,
                 ),
             )
-            serve(config, host, port)
+            serve(
+                config, host, port, None if metrics_port is None else (metrics_host, metrics_port)
+            )
         except GatewayConfigError as error:
             raise BadInputError(str(error)) from error
