@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -126,6 +127,15 @@ def test_a_thread_that_died_is_told() -> None:
     health.heartbeat()
     thread.join()
     assert health.why_dead() == health.why_not_ready() == "dead threads: finalizer"
+
+
+@pytest.mark.parametrize("version", ["version=1.0.0", "version=1.0.0;escaping=allow-utf-8"])
+def test_names_keep_their_colons_whatever_form_is_asked_for(address: str, version: str) -> None:
+    accept = f"application/openmetrics-text;{version};q=0.9,text/plain;version=0.0.4;q=0.5"
+    request = urllib.request.Request(f"{address}/metrics", headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert b"\nrowmill:steps_total{" in answer.read()
 
 
 def test_what_is_not_there_is_not_found(address: str) -> None:

@@ -59,6 +59,9 @@ def _app(metrics: Callable[..., Any], health: Health) -> Callable[..., Any]:
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
+                # Only the oldest form: in OpenMetrics' the library makes underscores of the names'
+                # colons, for all that do not say that they take more.
+                environ.pop("HTTP_ACCEPT", None)
                 answer: Iterable[bytes] = metrics(environ, start_response)
                 return answer
             case "/healthz":
