@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -25,7 +25,7 @@ def serving_metrics(host: str, port: int, registry: CollectorRegistry) -> Iterat
     """Until the end of the block; yields where. Raises GatewayConfigError where it can't listen."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        kind = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
+        kind: type[WSGIServer] = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
         server = make_server(host, port, _app(make_wsgi_app(registry)), kind, _Handler)
     except (OSError, OverflowError, UnicodeError) as error:
         raise GatewayConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from gateway.event_stream import event
+from gateway.metrics import Metrics
 from gateway.native.job_answer import DeltaEvent
 from jobs import RowDelta
 from vocab import Tokenizer
@@ -12,7 +13,7 @@ from vocab.text_stream import TextStream
 
 
 async def job_events(
-    job_id: str, deltas: AsyncIterator[RowDelta], tokenizer: Tokenizer | None
+    job_id: str, deltas: AsyncIterator[RowDelta], tokenizer: Tokenizer | None, metrics: Metrics
 ) -> AsyncGenerator[bytes, None]:
     """An event for each delta, and one that says that all rows are done."""
     texts: dict[int, TextStream] = {}
@@ -20,6 +21,7 @@ async def job_events(
         text = None
         if tokenizer is not None:
             text = _text_of(texts.setdefault(delta.row, TextStream(tokenizer)), delta)
+        metrics.tokens.inc(len(delta.tokens))
         yield event(_told(delta, text), "delta")
     yield event({"id": job_id, "status": "finished"}, "done")
 

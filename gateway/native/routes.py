@@ -110,6 +110,8 @@ async def look(
     seconds = min(wait, services.config.max_wait_seconds)
     outcome = await _outcome(request, services, caller, job_id, seconds)
     info = await _own_job(services, caller, job_id)
+    if isinstance(outcome, SampledRows):
+        services.metrics.tokens.inc(sum(len(row.tokens) for row in outcome.rows))
     answer = answer_of(info, outcome, services.tokenizer)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
@@ -145,7 +147,7 @@ async def stream(services: TheServices, caller: TheCaller, job_id: JobId) -> Eve
     """
     await _own_job(services, caller, job_id)
     deltas = services.client(caller.queue).stream(job_id)
-    events = job_events(job_id, deltas, services.tokenizer)
+    events = job_events(job_id, deltas, services.tokenizer, services.metrics)
     return EventStream(events, services.shutdown, services.config.heartbeat_seconds)
 
 
