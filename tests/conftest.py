@@ -24,12 +24,12 @@ settings.load_profile("rowmill")
 def pytest_addoption(parser: pytest.Parser) -> None:
     soak = parser.getgroup("soak", "tests/engine/test_soak.py")
     soak.addoption(
-        "--soak-steps", type=int, default=10_000, help="engine steps to make (%(default)s)"
+        "--soak-steps", type=int, default=6_000, help="engine steps to make (%(default)s)"
     )
     soak.addoption("--soak-seed", type=int, default=0, help="the first search's seed (%(default)s)")
     chaos = parser.getgroup("chaos", "tests/integration/chaos/test_chaos.py")
     chaos.addoption(
-        "--chaos-seconds", type=float, default=40, help="how long to push jobs (%(default)s)"
+        "--chaos-seconds", type=float, default=25, help="how long to push jobs (%(default)s)"
     )
     chaos.addoption("--chaos-rate", type=float, default=50, help="jobs per second (%(default)s)")
     chaos.addoption("--chaos-workers", type=int, default=3, help="workers at once (%(default)s)")
