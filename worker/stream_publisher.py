@@ -17,7 +17,7 @@ from worker.refusal import is_for_ever
 from worker.scripts import script
 from worker.translate import to_delta
 
-_AT_ONCE = 256
+_AT_ONCE = 64
 """Chunks in one call: while it takes them the server serves nobody else."""
 _CHUNK_TOKENS = 2**16
 """Of a chunk, with one for each delta."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from engine import Engine, RequestResult
 from worker.claim import Claim
 from worker.stream_publisher import StreamPublisher
+
+_MOST_PER_SECOND = 2000.0
+"""Pieces of all jobs together, so that telling them takes a small part of the steps' time."""
+_BURST_SECONDS = 0.25
 
 
 class _Told(NamedTuple):
@@ -23,12 +28,18 @@ class Streams:
     """Owned by the step thread.
 
     A job's first tokens are told at once, further ones `interval` seconds later, or when a row has
-    `most_tokens` new ones. The engine keeps them until then, also while the server is away: then
-    they come in fewer and larger pieces, and none is lost.
+    `most_tokens` new ones. Where that comes to more than `most_per_second` pieces, jobs take turns.
+    The engine keeps what is to be told, also while the server is away: then it comes in fewer and
+    larger pieces, and none is lost.
     """
 
     def __init__(
-        self, engine: Engine, publisher: StreamPublisher, interval: float, most_tokens: int
+        self,
+        engine: Engine,
+        publisher: StreamPublisher,
+        interval: float,
+        most_tokens: int,
+        most_per_second: float = _MOST_PER_SECOND,
     ) -> None:
         self._engine = engine
         self._publisher = publisher
@@ -39,6 +50,10 @@ class Streams:
         self._told: dict[str, _Told] = {}
         """The others; whom we have not heard of for the longest time comes first."""
         self._num_steps = 0
+        self._most_per_second = most_per_second
+        self._allowance = most_per_second * _BURST_SECONDS
+        """How many pieces may be told now."""
+        self._allowed_at = time.monotonic()
 
     def add(self, claim: Claim) -> None:
         self._silent[claim.execution_id] = claim
@@ -56,6 +71,7 @@ class Streams:
         if not self._publisher.is_ready:
             return
         now = time.monotonic()
+        self._allow(now)
         for claim in [*self._silent.values(), *self._due(now)]:
             if not self._publisher.has_room:
                 return
@@ -63,6 +79,7 @@ class Streams:
                 self._publisher.put(claim, deltas)
                 self.forget(claim.execution_id)
                 self._told[claim.execution_id] = _Told(claim, now, self._num_steps)
+                self._allowance -= 1
 
     def end(self, claim: Claim, result: RequestResult) -> None:
         """Tell the rest of a job that the engine is done with."""
@@ -70,8 +87,14 @@ class Streams:
         if result.deltas:
             self._publisher.put(claim, result.deltas)
 
+    def _allow(self, now: float) -> None:
+        more = (now - self._allowed_at) * self._most_per_second
+        most = self._most_per_second * _BURST_SECONDS
+        self._allowance = min(self._allowance + more, most)
+        self._allowed_at = now
+
     def _due(self, now: float) -> Iterator[Claim]:
-        for its in self._told.values():
+        for its in islice(self._told.values(), max(0, int(self._allowance))):
             waits = now < its.seconds + self._interval
             if waits and self._num_steps < its.step + self._most_tokens:
                 return

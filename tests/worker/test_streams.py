@@ -89,6 +89,14 @@ def test_the_first_token_comes_at_once_and_others_by_many(engine: Engine) -> Non
     assert reader.sizes("b") == [[1], [3], [1]]
 
 
+def test_of_too_many_each_has_its_first_token_at_once_and_loses_none(engine: Engine) -> None:
+    reader = Reader()
+    streams = Streams(engine, reader, 0, 100, most_per_second=1e-9)
+    submit(engine, streams, *"abc")
+    run(engine, streams)
+    assert reader.sizes("a") == reader.sizes("b") == reader.sizes("c") == [[1], [8]]
+
+
 def test_while_nothing_can_be_told_the_engine_keeps_it(engine: Engine) -> None:
     reader = Reader()
     streams = Streams(engine, reader, 0, 100)
