@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 
 SECURITY = Path(__file__).parent.parent / "docs" / "security.md"
-USERS = ("producer", "worker", "webhooks", "operator", "viewer")
+USERS = ("producer", "gateway", "worker", "webhooks", "operator", "viewer")
 
 
 def documented_rules(user: str) -> list[str]:

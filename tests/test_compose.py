@@ -71,7 +71,7 @@ def _resolved(words: str, passwords: dict[str, str]) -> str:
     return words.replace("${ROWMILL_QUEUE:-rowmill}", "rowmill")
 
 
-USERS = ("worker", "producer", "webhooks")
+USERS = ("worker", "producer", "gateway", "webhooks")
 PASSWORDS = {user.upper(): f"{user}-password" for user in USERS}
 
 

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import redis
+from fastapi.testclient import TestClient
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.job import Job
 from rq.suspension import resume, suspend
 
+from gateway import GatewayConfig, create_app
+from gateway.access.new_key import add_key
 from jobs import (
     FUNCTION_NAME,
     Client,
@@ -171,6 +174,31 @@ def test_with_its_rules_a_sender_of_webhooks_sends_and_gives_up(
         finally:
             sender.process.terminate()
             assert sender.process.wait(60) == 0, sender.log
+    assert denials(admin) == []
+
+
+def test_with_its_rules_a_gateway_does_all_that_its_callers_ask_for(
+    guarded: str, admin: redis.Redis, start: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.toml"
+    key = add_key(keys, "acme", rows_per_minute=100, tokens_per_minute=10_000, priority=4)
+    start().wait_until_ready()
+    config = GatewayConfig(
+        redis_url=url_as("gateway", guarded), queue=QUEUE, keys_file=keys, max_queued=100
+    )
+    with TestClient(create_app(config), headers={"Authorization": f"Bearer {key}"}) as client:
+        assert client.get("/readyz").json() == {"status": "ok", "workers": 1}
+        body = {"prompt_tokens": [1], "max_tokens": 4, "stream": True}
+        again = {"Idempotency-Key": "once"}
+        answers = [client.post("/v1/jobs", json=body, headers=again) for _ in range(2)]
+        (job_id,) = answers[0].json()["ids"]
+        assert answers[1].json()["ids"] == [job_id]
+        assert client.get(f"/v1/jobs/{job_id}?wait=30").json()["status"] == "finished"
+        assert "event: done" in client.get(f"/v1/jobs/{job_id}/stream").text
+        assert client.delete(f"/v1/jobs/{job_id}").json()["deleted"] is True
+        (long_id,) = client.post("/v1/jobs", json={**body, "num_samples": 99}).json()["ids"]
+        client.delete(f"/v1/jobs/{long_id}")
+        assert client.post("/v1/jobs", json=body).status_code == 429
     assert denials(admin) == []
 
 
