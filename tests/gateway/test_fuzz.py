@@ -1,7 +1,7 @@
 """Whatever a caller sends, whether it fits the OpenAPI document or not, the gateway does not fail.
 
-The operations are those of the document, so a new route is tried without a word here; `found` is
-where an ID belongs that exists.
+The operations are those of the document, so a new route is tried without a word here; an ID of
+something that exists belongs into `Fuzzed.found`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,27 @@ def operations() -> list[tuple[str, str, GenerationMode]]:
 
 
 class Fuzzed:
-    """A gateway, its document, and by the names of path parameters what is there to be found."""
+    """A gateway, its document, and by the names of parameters and fields what there is."""
 
     def __init__(self, gateway: Listening) -> None:
         self.schema = schemathesis.openapi.from_url(f"{gateway.url}/openapi.json")
-        job = {"prompt_tokens": [1], "max_tokens": 8}
-        response = httpx2.post(f"{gateway.url}/v1/jobs", json=job, headers=HEADERS)
-        self.found: dict[str, str] = {"job_id": response.json()["ids"][0], "name": "demo"}
+        with httpx2.Client(base_url=f"{gateway.url}/v1", headers=HEADERS) as client:
+            job = client.post("/jobs", json={"prompt_tokens": [1], "max_tokens": 8}).json()
+            line = (
+                b'{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":"a"}}'
+            )
+            parts: Any = {"file": ("lines.jsonl", line), "purpose": (None, "batch")}
+            file = client.post("/files", files=parts).json()
+            asked = {"input_file_id": file["id"], "endpoint": "/v1/completions"}
+            batch = client.post("/batches", json={**asked, "completion_window": "24h"}).json()
+        self.found: dict[str, str] = {
+            **asked,
+            "batch_id": batch["id"],
+            "file_id": file["id"],
+            "job_id": job["ids"][0],
+            "model": "demo",
+            "name": "demo",
+        }
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +69,13 @@ def fuzzed(
     keys = tmp_path_factory.mktemp("keys") / "keys.toml"
     keys.write_text(f'[[keys]]\nname = "fuzz"\nsha256 = "{hash_of("rk-fuzz")}"\n')
     config = GatewayConfig(
-        redis_url=url, queue=SERVED, model="demo", keys_file=keys, max_wait_seconds=0.1
+        redis_url=url,
+        queue=SERVED,
+        model="demo",
+        model_name="demo",
+        keys_file=keys,
+        data=keys.parent / "batches",
+        max_wait_seconds=0.1,
     )
     with listening(create_app(config)) as gateway:
         yield Fuzzed(gateway)
@@ -76,11 +96,10 @@ def test_no_request_makes_the_gateway_fail(
     @given(data=st.data())
     def send(data: st.DataObject) -> None:
         case: Any = data.draw(operation.as_strategy(generation_mode=mode))
-        for name in (case.path_parameters or {}).keys() & fuzzed.found.keys():
-            if data.draw(st.booleans()):
-                case.path_parameters[name] = fuzzed.found[name]
-        if isinstance(case.body, dict) and "model" in case.body and data.draw(st.booleans()):
-            case.body["model"] = "demo"
+        for part in (case.path_parameters, case.body):
+            for name in fuzzed.found.keys() & (part if isinstance(part, dict) else {}):
+                if data.draw(st.booleans()):
+                    part[name] = fuzzed.found[name]
         response = case.call(headers=HEADERS, timeout=30)
         assert response.status_code < 500, response.content
         if response.status_code >= 400:
