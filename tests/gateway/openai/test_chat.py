@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from jobs import Client
+from tests.gateway.openai.conftest import Service
 from vocab import ByteTokenizer
 from vocab.conversation import render_messages
 
@@ -130,3 +134,12 @@ def test_a_bad_field_is_named(theirs: openai.OpenAI, fields: Any, param: str) ->
     with pytest.raises(openai.BadRequestError) as caught:
         theirs.chat.completions.create(**ASKED | fields)
     assert caught.value.param == param and param in caught.value.message
+
+
+def test_the_example_prints_what_was_asked_for(service: Service, theirs: openai.OpenAI) -> None:
+    script = Path(__file__).parents[3] / "examples" / "openai_client.py"
+    command = [sys.executable, str(script), "--url", f"{service.http}/v1", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    choices = theirs.chat.completions.create(**ASKED, n=4).choices
+    expected = [f"{choice.index}  {choice.message.content}" for choice in choices]
+    assert done.stdout.splitlines() == expected, done.stderr
