@@ -81,7 +81,7 @@ def _facts(life: JobLife) -> Iterator[tuple[str, str]]:
 
 def _events(life: JobLife) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("when (UTC)", no_wrap=True)
+    table.add_column("when (UTC)", justify="right", no_wrap=True)
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold")
     if life.num_cut:
@@ -92,7 +92,10 @@ def _events(life: JobLife) -> Table:
     for event in life.events:
         after = "" if before is None else f"+{span(max(event.at - before, 0))}"
         style = "red" if event.kind in _LOUD else ""
-        table.add_row(_date(event.at), after, Text(_sentence(event, life), style))
+        when = _date(event.at)
+        if before is not None and _date(before)[:10] == when[:10]:
+            when = when[11:]  # the day is told once
+        table.add_row(when, after, Text(_sentence(event, life), style))
         before = event.at
     return table
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -56,7 +57,8 @@ class OverviewView:
             yield _failures(overview.failures, overview.now, width)
 
 
-def _headline(overview: Overview) -> Text:
+def _headline(overview: Overview) -> Columns:
+    """Parts that stay whole where the line is broken."""
     totals = overview.totals
     share = f" of {totals.max_rows}" if totals.max_rows else ""
     parts = [
@@ -68,12 +70,14 @@ def _headline(overview: Overview) -> Text:
         (f"{totals.num_workers} workers", "" if totals.num_workers else "red"),
         (f"{clock_time(overview.now)} UTC", "dim"),
     ]
-    return Text("   ").join(Text(text, style) for text, style in parts)
+    return Columns([Text(text, style) for text, style in parts], padding=(0, 3))
 
 
 def _table(columns: Sequence[Column[T]], items: Sequence[T], width: int, empty: str) -> Table:
     shown = [column for column in columns if column.least_width <= width]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = Table(
+        box=None, padding=(0, 2 if width >= 80 else 1, 0, 0), header_style="dim", pad_edge=False
+    )
     table.expand = any(column.is_rest for column in shown)
     for column in shown:
         table.add_column(
@@ -171,10 +175,10 @@ _QUEUE_COLUMNS: list[Column[QueueView]] = [
     Column(title="waiting", cell=lambda its: str(its.num_waiting)),
     Column(title="oldest", cell=lambda its: _age(its.oldest_seconds)),
     Column(title="running", cell=lambda its: str(its.num_running)),
-    Column(title="later", cell=lambda its: str(its.num_scheduled), least_width=70),
+    Column(title="later", cell=lambda its: str(its.num_scheduled), least_width=80),
     Column(title="failed", cell=lambda its: _count(its.num_failed)),
     Column(title="finished", cell=lambda its: str(its.num_finished), least_width=60),
-    Column(title="cancelled", cell=lambda its: str(its.num_cancelled), least_width=80),
+    Column(title="cancelled", cell=lambda its: str(its.num_cancelled), least_width=100),
 ]
 
 _WORKER_COLUMNS: list[Column[WorkerView]] = [
