@@ -56,8 +56,8 @@ end
 -- Note an event where nothing else of the job changes. A job that is gone stays so, and a server that
 -- is out of memory does without.
 local function note(job_id, event, ...)
-  local fields = redis.call('HMGET', job_key(job_id), 'status', 'life')
-  if not fields[1] then return end
+  local fields = redis.pcall('HMGET', job_key(job_id), 'status', 'life')
+  if fields.err or not fields[1] then return end
   redis.pcall('HSET', job_key(job_id), 'life', lived(fields[2], event, clock(), ...))
 end
 

@@ -87,6 +87,18 @@ def test_what_comes_late_for_a_job_that_was_deleted_leaves_nothing(
     assert not connection.exists(f"rq:job:{job_id}")
 
 
+def test_what_comes_late_where_something_else_stands_is_dropped_as_ever(
+    client: Client, connection: redis.Redis, make_ledger: MakeLedger
+) -> None:
+    job_id, ledger = client.submit(prompt_tokens=[1]), make_ledger("w1")
+    (claim,) = ledger.claim(1, is_idle=True)
+    client.cancel(job_id)
+    connection.delete(f"rq:job:{job_id}")
+    connection.set(f"rq:job:{job_id}", "no hash")
+    assert ledger.finish([finished(claim, 1)]) == [False]
+    assert not connection.exists("rq:worker:w1:executions")
+
+
 def test_a_long_life_loses_its_beginning_and_says_how_much(
     client: Client, connection: redis.Redis, make_ledger: MakeLedger
 ) -> None:
