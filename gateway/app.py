@@ -62,6 +62,7 @@ def _surround(app: FastAPI, config: GatewayConfig) -> None:
     app.add_middleware(
         BodyLimit,
         max_bytes=config.max_body_bytes,
+        seconds=config.body_seconds,
         max_bytes_at={_FILES: config.max_file_bytes + MAX_OVERHEAD_BYTES},
     )
     if config.allowed_hosts:

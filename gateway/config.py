@@ -43,6 +43,8 @@ class GatewayConfig:
     batches: BatchLimits = dataclasses.field(default_factory=BatchLimits)
     allows_private_webhooks: bool = False
     """Whether a job's webhook may name a loopback or private address; see `rowmill webhooks`."""
+    body_seconds: float = 60.0
+    """Longest wait for the next piece of a body."""
     allowed_origins: tuple[str, ...] = ()
     """Of other sites' pages that may call (CORS)."""
     allowed_hosts: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class GatewayConfig:
         self._check("max_wait_seconds", 0, _LONGEST)
         self._check("heartbeat_seconds", 0.01, _LONGEST)
         self._check("drain_seconds", 0, _LONGEST)
+        self._check("body_seconds", 0.01, _LONGEST)
         for origin in self.allowed_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise GatewayConfigError(

@@ -53,7 +53,7 @@ def with_routes(client: TestClient) -> TestClient:
 
 @pytest.fixture
 def client(gateway: Gateway) -> TestClient:
-    return with_routes(gateway(max_body_bytes=1000))
+    return with_routes(gateway(max_body_bytes=1000, body_seconds=0.5))
 
 
 def error_of(response: Any, status: int) -> dict[str, Any]:
@@ -167,6 +167,11 @@ def test_a_body_that_turns_out_to_be_too_large_is_not_read_to_its_end(port: int)
     chunk = b"200\r\n" + b" " * 0x200 + b"\r\n"
     answer = said(port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk, chunk)
     assert answer.startswith(b"HTTP/1.1 413") and b'"code":"body_too_large"' in answer
+
+
+def test_a_body_that_stops_coming_is_not_waited_for(port: int) -> None:
+    answer = said(port, HEAD + b"Content-Length: 1000\r\n\r\n", b'{"prompt"')
+    assert answer.startswith(b"HTTP/1.1 408") and b"0.5 seconds" in answer
 
 
 def test_a_body_of_just_the_limit_is_taken(client: TestClient) -> None:
