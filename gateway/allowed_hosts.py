@@ -19,7 +19,7 @@ class AllowedHosts:
 
     def __init__(self, app: ASGIApp, *, names: tuple[str, ...]) -> None:
         self._app = app
-        self._names = names
+        self._names = tuple(dict.fromkeys(names))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _name(Headers(scope=scope).get("Host", "")) in self._names:

@@ -94,6 +94,15 @@ CONTROLS: dict[str, tuple[list[str], Any]] = {
 }
 
 
+def test_a_job_s_priority_stands_where_workers_read_it(
+    rowmill: Rowmill, connection: redis.Redis
+) -> None:
+    for priority in ("1", "4"):
+        rowmill("submit", "--prompt-tokens", "1", "--job-id", priority, "--priority", priority)
+    assert connection.hget("rq:job:1", "priority") is None
+    assert connection.hget("rq:job:4", "priority") == b"4"
+
+
 def test_every_control_has_an_option(rowmill: Rowmill, pushed: Pushed) -> None:
     assert sorted(CONTROLS) == sorted(SamplingFields.model_fields)
     assert sorted(CONTROLS) == sorted(its.name for its in dataclasses.fields(RowOptions))
@@ -207,6 +216,7 @@ def test_who_misspells_a_field_of_a_line_is_told_all_that_there_are(rowmill: Row
         ["submit", "--prompt-tokens", "1", "--logit-bias", "7=1", "--logit-bias", "7=2"],
         ["submit", "--prompt-tokens", "1", "--stop-token-ids", "a"],
         ["submit", "--prompt-tokens", "1", "--stop", ""],
+        ["submit", "--prompt-tokens", "1", "--priority", "101"],
         ["submit", "--prompt-tokens", "1", "--top-logprobs", "2"],
         ["submit", "--prompt-tokens", "1", "--regex", "a", "--grammar", "b"],
         ["submit", "--prompt-tokens", "1", "--job-id", "not an id"],
