@@ -12,7 +12,7 @@ from gateway.services import Services
 
 _BEARER = HTTPBearer(
     auto_error=False,
-    scheme_name="API key",
+    scheme_name="ApiKey",
     description="A key that `rowmill gateway-key` made. A gateway without keys asks for none.",
 )
 

@@ -101,6 +101,11 @@ _EXAMPLES = {
 }
 
 
+def shown(example: Any, content_type: str = "application/json") -> Responses:
+    """The `responses` of a route that answers so."""
+    return {200: {"content": {content_type: {"example": example}}}}
+
+
 def errors(*statuses: int) -> Responses:
     """The `responses` of a route that may answer with these."""
     return {status: _response(*_EXAMPLES[status]) for status in statuses}

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gateway.dependencies import TheServices
-from gateway.error_docs import errors
+from gateway.error_docs import errors, shown
 from gateway.errors import ApiError
 from jobs import LoginRefusedError, PermissionDeniedError, ServerUnavailableError
 
@@ -26,13 +26,19 @@ class Readiness(Health):
     """That live, of the gateway's own queue. Without one jobs are taken, and wait."""
 
 
-@router.get("/healthz", summary="The process answers")
+@router.get("/healthz", summary="The process answers", responses=shown({"status": "ok"}))
 async def healthz() -> Health:
+    """For who starts the process again where it does not."""
     return Health()
 
 
-@router.get("/readyz", summary="The queue's server answers", responses=errors(503))
+@router.get(
+    "/readyz",
+    summary="The queue's server answers",
+    responses={**shown({"status": "ok", "workers": 2}), **errors(503)},
+)
 async def readyz(services: TheServices) -> Readiness:
+    """For who sends requests elsewhere meanwhile. Without workers it is ready: jobs wait."""
     try:
         workers = await services.client(services.config.queue).worker_models()
     except ServerUnavailableError as error:

@@ -12,13 +12,13 @@ from gateway.batches.batch import Batch, Endpoint
 from gateway.batches.dependencies import TheDesk
 from gateway.batches.desk import Desk
 from gateway.batches.disk import told_of_full_disk
-from gateway.batches.examples import A_BATCH, NEW_BATCH, page_of, shown
+from gateway.batches.examples import A_BATCH, NEW_BATCH, page_of
 from gateway.batches.expires_after import ExpiresAfter
 from gateway.batches.identifiers import BATCH, new_id
 from gateway.batches.paging import page
 from gateway.caller import Caller
 from gateway.dependencies import TheCaller
-from gateway.error_docs import errors
+from gateway.error_docs import errors, shown
 from gateway.errors import ApiError
 
 router = APIRouter(prefix="/v1/batches", tags=["files and batches"])

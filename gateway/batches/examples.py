@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.batches.batch import Batch, RequestCounts
 from gateway.batches.stored_file import StoredFile
-from gateway.error_docs import Responses
 
 _FILE_ID = "file-18eb7c6da43c3f6395d63068d7f0f539"
 _BATCH_ID = "batch_18eb7c6db02f114c2a7d30f2e8b6c1d4"
@@ -54,8 +53,3 @@ def page_of(one: dict[str, Any]) -> dict[str, Any]:
         "last_id": one["id"],
         "has_more": False,
     }
-
-
-def shown(example: Any, content_type: str = "application/json") -> Responses:
-    """The `responses` of a route that answers so."""
-    return {200: {"content": {content_type: {"example": example}}}}

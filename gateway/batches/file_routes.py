@@ -15,14 +15,14 @@ from starlette.requests import ClientDisconnect
 from gateway.batches.dependencies import TheDesk
 from gateway.batches.desk import Desk
 from gateway.batches.disk import told_of_full_disk
-from gateway.batches.examples import A_FILE, DELETED, FILE_LINE, page_of, shown
+from gateway.batches.examples import A_FILE, DELETED, FILE_LINE, page_of
 from gateway.batches.expires_after import ExpiresAfter
 from gateway.batches.paging import page
 from gateway.batches.stored_file import Purpose, StoredFile
 from gateway.batches.upload import Upload
 from gateway.caller import Caller
 from gateway.dependencies import TheCaller
-from gateway.error_docs import errors
+from gateway.error_docs import errors, shown
 from gateway.errors import ApiError
 
 router = APIRouter(prefix="/v1/files", tags=["files and batches"])

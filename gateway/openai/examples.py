@@ -70,3 +70,16 @@ CHAT_ANSWER: dict[str, Any] = {
         }
     }
 }
+A_MODEL: dict[str, Any] = {
+    "id": "demo",
+    "object": "model",
+    "created": 1767225600,
+    "owned_by": "rowmill",
+    "max_model_len": 512,
+}
+EVENTS = """\
+data: {"id":"...","object":"...","created":1767225600,"model":"demo","choices":[...]}
+
+data: [DONE]
+
+"""

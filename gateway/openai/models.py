@@ -8,21 +8,25 @@ from fastapi import APIRouter
 
 from gateway.caller import Caller
 from gateway.dependencies import TheCaller, TheServices
-from gateway.error_docs import errors
+from gateway.error_docs import errors, shown
 from gateway.errors import ApiError
+from gateway.openai.examples import A_MODEL
 from gateway.services import Services
 from jobs.errors import brief
 
 router = APIRouter(prefix="/v1/models", tags=["OpenAI"])
 
 
-@router.get("", responses=errors(401, 503))
+_LIST = {"object": "list", "data": [A_MODEL]}
+
+
+@router.get("", responses={**shown(_LIST), **errors(401, 503)})
 async def list_models(services: TheServices, caller: TheCaller) -> dict[str, Any]:
     """The models that requests may name: the one that the gateway serves."""
     return {"object": "list", "data": [await _model(services, caller)]}
 
 
-@router.get("/{name:path}", responses=errors(401, 404, 503))
+@router.get("/{name:path}", responses={**shown(A_MODEL), **errors(401, 404, 503)})
 async def get_model(name: str, services: TheServices, caller: TheCaller) -> dict[str, Any]:
     """A model by its name."""
     if name != services.served.model:

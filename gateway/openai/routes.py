@@ -13,7 +13,7 @@ from gateway.openai.chat_format import ChatFormat
 from gateway.openai.chat_request import ChatRequest, read_chat
 from gateway.openai.completion_format import CompletionFormat
 from gateway.openai.completion_request import CompletionRequest, read_completion
-from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER
+from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER, EVENTS
 from gateway.openai.respond import respond
 from gateway.openai.sampling_request import SamplingRequest
 
@@ -33,7 +33,7 @@ def _documented(request: type[SamplingRequest], examples: Any, answers: Any) -> 
                 "description": "the answer, or a stream of server-sent events with its chunks",
                 "content": {
                     "application/json": {"schema": {"type": "object"}, "examples": answers},
-                    "text/event-stream": {"schema": {"type": "string"}},
+                    "text/event-stream": {"schema": {"type": "string"}, "example": EVENTS},
                 },
             }
         },
