@@ -25,6 +25,8 @@ class KnownWorkers:
         until, cards = self._known.get(queue, (0.0, ()))
         if time.monotonic() < until:
             return cards
+        if cards:  # meanwhile these do for others, and one request asks for all
+            self._known[queue] = time.monotonic() + _FRESH_SECONDS, cards
         try:
             cards = tuple((await self._ask(queue)).values())
         except JobsError:  # what the request is for finds out itself whether the server is there

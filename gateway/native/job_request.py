@@ -70,11 +70,6 @@ def _with_tokens(fields: Mapping[str, Any], tokenizer: Tokenizer | None) -> Mapp
     if tokenizer is None:
         limit = "left out, as the gateway has no tokenizer: give prompt_tokens"
         raise InvalidJobError(PROMPT, "text", limit)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        limit = "of whole characters"
-        raise InvalidJobError(PROMPT, "half of a surrogate pair", limit) from error
     tokens = render_text(text, tokenizer)
     if not tokens:
         raise InvalidJobError(PROMPT, brief(text), "text with at least one token")

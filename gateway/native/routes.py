@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Annotated
 
@@ -27,12 +28,15 @@ from jobs import (
     JobInfo,
     JobNotFoundError,
     JobsError,
+    JobStatus,
     ResultTimeoutError,
     SampledRows,
     WireError,
 )
 
 router = APIRouter(prefix="/v1/jobs", tags=["Jobs"])
+
+_MANY_TOKENS = 2**14
 
 JobId = Annotated[
     str, Path(description="As it was answered when the job was pushed.", examples=["4f1c"])
@@ -110,10 +114,17 @@ async def look(
     seconds = min(wait, services.config.max_wait_seconds)
     outcome = await _outcome(request, services, caller, job_id, seconds)
     info = await _own_job(services, caller, job_id)
-    if isinstance(outcome, SampledRows):
-        services.metrics.tokens.inc(sum(len(row.tokens) for row in outcome.rows))
-    answer = answer_of(info, outcome, services.tokenizer)
-    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+    if outcome is None and info.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
+        outcome = await _outcome(request, services, caller, job_id, 0)  # it has ended since
+
+    def written() -> str:
+        return answer_of(info, outcome, services.tokenizer).model_dump_json(exclude_none=True)
+
+    num_tokens = _num_tokens(outcome)
+    services.metrics.tokens.inc(num_tokens)
+    # A thread for what takes long, so that other requests do not wait for it.
+    content = await asyncio.to_thread(written) if num_tokens > _MANY_TOKENS else written()
+    return Response(content, media_type="application/json")
 
 
 @router.delete(
@@ -149,6 +160,11 @@ async def stream(services: TheServices, caller: TheCaller, job_id: JobId) -> Eve
     deltas = services.client(caller.queue).stream(job_id)
     events = job_events(job_id, deltas, services.tokenizer, services.metrics)
     return EventStream(events, services.shutdown, services.config.heartbeat_seconds)
+
+
+def _num_tokens(outcome: SampledRows | JobsError | None) -> int:
+    rows = outcome.rows if isinstance(outcome, SampledRows) else ()
+    return sum(len(row.tokens) for row in rows)
 
 
 async def _own_job(services: Services, caller: Caller, job_id: str) -> JobInfo:

