@@ -39,6 +39,10 @@ class Desk:
         finally:
             await asyncio.to_thread(self._runner.stop)
 
+    def num_active(self) -> int:
+        """Batches that are not done, of all callers. Any thread may ask."""
+        return sum(1 for _ in self.batches.all_active())
+
     def wake(self) -> None:
         """There is a batch to look at."""
         self._runner.wake()
@@ -66,4 +70,6 @@ def open_desk(services: Services) -> Desk | None:
         endpoints=endpoints(services.served),
         served=f"{config.model_name} {fingerprint}",
     )
-    return Desk(config.data, turns, max_file_bytes=config.max_file_bytes)
+    desk = Desk(config.data, turns, max_file_bytes=config.max_file_bytes)
+    services.metrics.watch_batches(desk.num_active)
+    return desk

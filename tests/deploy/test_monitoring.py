@@ -37,10 +37,6 @@ from tests.worker.scrapes import Scrape, scrape
 from worker.embedded import embedded_server
 
 QUEUE = "monitored"
-_ON_DEMAND = {
-    "rowmill:gateway_batches_active": "a gateway without a folder has no batches",
-}
-"""What has no figures here, and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +64,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
         worker = WorkerProcess(url, QUEUE, logs[0], ["--metrics-port", "0", "--lease", "1"])
         command = [sys.executable, "-m", "worker.cli", "gateway", "--redis", url]
         command += ["--queue", QUEUE, "--port", "0", "--metrics-port", "0"]
+        command += ["--batch-folder", str(folder / "batches")]
         with logs[1].open("wb") as output:
             gateway = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -120,7 +117,7 @@ def is_ours(name: str) -> bool:
 def test_every_metric_of_the_dashboard_and_the_alerts_is_told(told: tuple[Scrape, Scrape]) -> None:
     known = told[0].names | told[1].names
     for expression in (*panel_expressions(), *alerts().values()):
-        assert set(metrics_in(expression)) <= known | set(_ON_DEMAND), expression
+        assert set(metrics_in(expression)) <= known, expression
 
 
 def test_every_metric_that_is_told_is_on_the_dashboard(told: tuple[Scrape, Scrape]) -> None:
@@ -150,8 +147,7 @@ def test_every_alert_is_documented() -> None:
 @needs_prometheus
 def test_every_panel_has_figures(asked: Prometheus) -> None:
     for expression in panel_expressions():
-        found = asked.query(with_variables(expression))
-        assert found or set(metrics_in(expression)) & set(_ON_DEMAND), expression
+        assert asked.query(with_variables(expression)), expression
 
 
 @needs_prometheus
