@@ -25,11 +25,12 @@ help: ## list the targets
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
-$(STAMP): pyproject.toml constraints.txt $(wildcard engine/native/*.cpp engine/native/*.h)
+$(STAMP): pyproject.toml constraints.txt scripts/install_test_programs.sh $(wildcard engine/native/*.cpp engine/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Rowmill needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	sh scripts/install_test_programs.sh
 	@touch $@
 
 demo: install ## ask the shipped model questions through the queue
