@@ -29,6 +29,10 @@ class TokenNames:
         knows."""
         return self._told(token)[1]
 
+    def special(self, token: int) -> str | None:
+        """The name of a special token; None for others."""
+        return self._special.get(token)
+
     def _told(self, token: int) -> tuple[str, bytes | None]:
         known = self._known.get(token)
         if known is None:

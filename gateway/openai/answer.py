@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.openai.asked import Asked, Served
 from gateway.openai.choice import Choice, Piece, whole
+from gateway.openai.parts import parts
 from jobs import RowDelta, SampledRows
 
 
@@ -63,10 +64,16 @@ class Answer:
             first = self._format.first(index)
             if first is not None:
                 yield self._chunk([first])
-        piece = self._choices[index].add(delta)
-        has_more = delta.tokens and (self._asked.has_token_ids or delta.logprobs is not None)
-        if has_more or not piece.is_empty:
-            yield self._chunk([self._with_token_ids(piece, self._format.part(piece))])
+        if not self._asked.has_token_ids:
+            piece = self._choices[index].add(delta)
+            if not piece.is_empty or (delta.tokens and delta.logprobs is not None):
+                yield self._chunk([self._format.part(piece)])
+            return
+        for part, special in parts(delta, self._served.names):
+            piece = self._choices[index].add(part)
+            if part.tokens or not piece.is_empty:
+                choice = self._with_token_ids(piece, self._format.part(piece))
+                yield self._chunk([choice | {"special_token": special}])
 
     def last_chunk(self, results: Sequence[SampledRows]) -> dict[str, Any]:
         """Tells what the whole stream came to, where that was asked for."""
