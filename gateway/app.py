@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from gateway import health
+from gateway import health, overview
 from gateway.allowed_hosts import AllowedHosts
 from gateway.answers import answer_errors
 from gateway.batches import batch_routes, file_routes
@@ -29,6 +29,7 @@ _ROUTERS = (
     file_routes.router,
     batch_routes.router,
     health.router,
+    overview.router,
 )
 _FILES = "/v1/files"
 _PREFLIGHT_SECONDS = 3600

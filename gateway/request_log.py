@@ -17,8 +17,8 @@ HEADER = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _LEFT = 499
 """What the log says where the caller left before an answer began."""
-_QUIET = {"/healthz", "/readyz", "/metrics"}
-"""Asked every few seconds, by machines."""
+_QUIET = {"/healthz", "/readyz", "/metrics", "/overview"}
+"""Asked every few seconds, by machines and open pages."""
 
 log = logging.getLogger("rowmill.gateway")
 

@@ -9,6 +9,7 @@ from gateway.access.keys_file import KeysFile
 from gateway.access.quotas import Quotas
 from gateway.caller import Caller
 from gateway.config import GatewayConfig
+from gateway.glances import Glances
 from gateway.known_workers import KnownWorkers
 from gateway.metrics import Metrics
 from gateway.openai.asked import Served
@@ -30,6 +31,7 @@ class Services:
         self.server = Server(config.redis_url)
         self.quotas = Quotas(self.server)
         self.workers = KnownWorkers(lambda queue: self.client(queue).worker_cards())
+        self.glances = Glances(lambda queue, tenant: self.client(queue).overview(tenant=tenant))
         self.shutdown = Shutdown()
         self.metrics = Metrics()
         self._keys = None if config.keys_file is None else KeysFile(config.keys_file)

@@ -106,8 +106,8 @@ class AsyncClient:
     async def replies(self, name: str, timeout: float | None = None) -> list[str]:
         return await self._server.run(self._operations.replies(name, timeout))
 
-    async def overview(self, *, everywhere: bool = False) -> Overview:
-        return await self._server.run(self._operations.overview(everywhere))
+    async def overview(self, *, everywhere: bool = False, tenant: str | None = None) -> Overview:
+        return await self._server.run(self._operations.overview(everywhere, tenant))
 
     async def worker_models(self) -> dict[str, str | None]:
         return await self._server.run(self._operations.worker_models())

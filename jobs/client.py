@@ -167,13 +167,13 @@ class Client:
         """
         return self._server.run(self._operations.replies(name, timeout))
 
-    def overview(self, *, everywhere: bool = False) -> Overview:
-        """Queues, workers and recent failures: of the client's queue and its tenants, or
-        `everywhere`, of all on the server.
+    def overview(self, *, everywhere: bool = False, tenant: str | None = None) -> Overview:
+        """Queues, workers and recent failures: of the client's queue and its tenants, of one
+        tenant's share of it, or `everywhere`, of all on the server.
 
         It needs a login that may read workers' records: docs/security.md.
         """
-        return self._server.run(self._operations.overview(everywhere))
+        return self._server.run(self._operations.overview(everywhere, tenant))
 
     def worker_models(self) -> dict[str, str | None]:
         """The fingerprint of the model that each worker of the queue serves, by the worker's name.

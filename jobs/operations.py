@@ -158,8 +158,13 @@ class Operations:
             if job_ids or left <= self._max_block:
                 return job_ids
 
-    def overview(self, everywhere: bool) -> Operation[Overview]:
-        return read_overview(None if everywhere else self._queue_name)
+    def overview(self, everywhere: bool, tenant: str | None) -> Operation[Overview]:
+        if tenant is None:
+            return read_overview(None if everywhere else self._queue_name)
+        if everywhere:
+            raise InvalidJobError("everywhere", brief(everywhere), "left out with a tenant")
+        check_name("tenant", tenant)
+        return read_overview(self._queue_name, tenant)
 
     def worker_models(self) -> Operation[dict[str, str | None]]:
         return self._queue.worker_models()

@@ -36,15 +36,21 @@ _RECORD = (
 )
 
 
-def read_overview(base: str | None) -> Operation[Overview]:
-    """Of a queue with its tenants and workers, or with None of all that the server has."""
+def read_overview(base: str | None, tenant: str | None = None) -> Operation[Overview]:
+    """Of a queue with its tenants and workers, or with None of all that the server has.
+
+    With a tenant, of the queues that one alone, which is there also without a job.
+    """
     workers_key = _WORKERS if base is None else f"{_WORKERS}:{base}"
     (seconds, micros), queue_keys, worker_keys = yield Batch(
         (command("TIME"), command("SMEMBERS", _QUEUES), command("SMEMBERS", workers_key))
     )
     now = seconds + micros / 1e6
     workers, num_workers_left_out = yield from _workers(worker_keys or (), now)
-    names = _queue_names(queue_keys or (), workers, base)
+    if tenant is None:
+        names = _queue_names(queue_keys or (), workers, base)
+    else:
+        names = [f"{base}@{tenant}"]
     queues, failed = yield from _queues(names[:_MOST_QUEUES_ASKED], now)
     return Overview(
         now=now,

@@ -12,7 +12,7 @@ LEFT_BEHIND = {".py", ".pyc", ".so"}
 """Code comes with its package, and kernels are built where they run."""
 
 
-@pytest.mark.parametrize("package", ["bench", "engine", "jobs", "vocab", "worker"])
+@pytest.mark.parametrize("package", ["bench", "engine", "gateway", "jobs", "vocab", "worker"])
 def test_every_file_that_is_no_code_is_installed_too(package: str) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns: dict[str, list[str]] = settings["tool"]["setuptools"]["package-data"]

@@ -188,6 +188,7 @@ def test_with_its_rules_a_gateway_does_all_that_its_callers_ask_for(
     )
     with TestClient(create_app(config), headers={"Authorization": f"Bearer {key}"}) as client:
         assert client.get("/readyz").json() == {"status": "ok", "workers": 1}
+        assert len(client.get("/overview").json()["workers"]) == 1
         body = {"prompt_tokens": [1], "max_tokens": 4, "stream": True}
         again = {"Idempotency-Key": "once"}
         answers = [client.post("/v1/jobs", json=body, headers=again) for _ in range(2)]

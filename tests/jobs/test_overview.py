@@ -8,9 +8,10 @@ import time
 import zlib
 from typing import Any
 
+import pytest
 import redis
 
-from jobs import AsyncClient, Client
+from jobs import AsyncClient, Client, InvalidJobError
 from jobs.overview_reading import MOST_FAILURES, MOST_QUEUES, MOST_WORKERS
 from tests.jobs.rq_worker import fail, start
 
@@ -55,6 +56,25 @@ def test_an_overview_of_a_queue_leaves_others_out(client: Client, connection: re
     assert [queue.queue for queue in client.overview().queues] == ["rowmill"]
     shown = [(it.queue, it.tenant) for it in client.overview(everywhere=True).queues]
     assert shown == [("default", None), ("rowmill2", "a")]
+
+
+def test_an_overview_of_a_tenant_tells_of_no_other(client: Client, connection: redis.Redis) -> None:
+    others = client.submit_many([{"prompt_tokens": [1], "tenant": "b"}] * 12)
+    (own,) = client.submit_many([{"prompt_tokens": [1], "tenant": "a"}])
+    for job_id in (own, *others):
+        start(connection, job_id)
+        fail(connection, job_id, f"it was {job_id}")
+    told = client.overview(tenant="a")
+    ((queue, tenant, failed),) = [(its.queue, its.tenant, its.num_failed) for its in told.queues]
+    assert (queue, tenant, failed) == ("rowmill", "a", 1)
+    assert [failure.job_id for failure in told.failures] == [own]
+    assert not any(job_id in repr(told) for job_id in others)
+    nobody = client.overview(tenant="c")
+    assert ([its.num_waiting for its in nobody.queues], nobody.failures) == ([0], ())
+    with pytest.raises(InvalidJobError, match="everywhere"):
+        client.overview(everywhere=True, tenant="a")
+    with pytest.raises(InvalidJobError, match="tenant"):
+        client.overview(tenant="a@b")
 
 
 def test_what_strangers_put_under_the_keys_harms_no_overview(
