@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 import redis.asyncio
 
 from jobs.connection import address_of, server_errors
+from jobs.errors import ServerUnavailableError
 from jobs.scripts import SCRIPTS, script
 from jobs.server_call import (
     Batch,
@@ -37,28 +38,36 @@ class AsyncServer:
         self._scripts = {name: script(connection, name) for name in SCRIPTS}
 
     async def run(self, operation: Operation[T]) -> T:
+        go_on: Callable[[Any], Call] = operation.send
         answer: Any = None
         while True:
             try:
-                call = operation.send(answer)
+                call = go_on(answer)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            answer = await self._answer(call)
+            try:
+                go_on, answer = operation.send, await self._answer(call)
+            except ServerUnavailableError as error:
+                go_on, answer = operation.throw, error
 
     async def iterate(self, operation: Telling[T]) -> AsyncIterator[T]:
         """Asks the server as it goes: nothing happens before the first item is wanted."""
+        go_on: Callable[[Any], Call | Item[T]] = operation.send
         answer: Any = None
         while True:
             try:
-                asked = operation.send(answer)
+                asked = go_on(answer)
             except StopIteration:
                 return
             if isinstance(asked, Item):
                 yield asked.value
-                answer = None
-            else:
-                answer = await self._answer(asked)
+                go_on, answer = operation.send, None
+                continue
+            try:
+                go_on, answer = operation.send, await self._answer(asked)
+            except ServerUnavailableError as error:
+                go_on, answer = operation.throw, error
 
     async def _answer(self, call: Call) -> Any:
         with server_errors(self._address):

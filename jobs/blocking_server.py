@@ -1,12 +1,13 @@
 """BlockingServer: runs operations on a connection whose calls block their thread."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import redis
 
 from jobs.connection import address_of, server_errors
+from jobs.errors import ServerUnavailableError
 from jobs.scripts import SCRIPTS, script
 from jobs.server_call import (
     Batch,
@@ -25,7 +26,8 @@ T = TypeVar("T")
 
 
 class BlockingServer:
-    """A server that cannot be reached raises ServerUnavailableError from both methods."""
+    """A server that cannot be reached raises ServerUnavailableError from both methods, unless the
+    operation, which is told first, knows what to do."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._connection: Any = connection  # redis-py types some of its calls, and not all
@@ -33,28 +35,36 @@ class BlockingServer:
         self._scripts = {name: script(connection, name) for name in SCRIPTS}
 
     def run(self, operation: Operation[T]) -> T:
+        go_on: Callable[[Any], Call] = operation.send
         answer: Any = None
         while True:
             try:
-                call = operation.send(answer)
+                call = go_on(answer)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            answer = self._answer(call)
+            try:
+                go_on, answer = operation.send, self._answer(call)
+            except ServerUnavailableError as error:
+                go_on, answer = operation.throw, error
 
     def iterate(self, operation: Telling[T]) -> Iterator[T]:
         """Asks the server as it goes: nothing happens before the first item is wanted."""
+        go_on: Callable[[Any], Call | Item[T]] = operation.send
         answer: Any = None
         while True:
             try:
-                asked = operation.send(answer)
+                asked = go_on(answer)
             except StopIteration:
                 return
             if isinstance(asked, Item):
                 yield asked.value
-                answer = None
-            else:
-                answer = self._answer(asked)
+                go_on, answer = operation.send, None
+                continue
+            try:
+                go_on, answer = operation.send, self._answer(asked)
+            except ServerUnavailableError as error:
+                go_on, answer = operation.throw, error
 
     def _answer(self, call: Call) -> Any:
         with server_errors(self._address):

@@ -27,8 +27,8 @@ class Client:
     `url_or_connection`: a redis://, rediss:// or unix:// URL, or a `redis.Redis` that leaves
     responses as bytes. `options` are those of ClientOptions.
     The constructor sends nothing. Any method raises ServerUnavailableError within seconds if the
-    server does not answer, and InvalidJobError for a bad argument before anything is sent. A client
-    may be shared by threads.
+    server does not answer (`wait_when_away` makes those that wait for rows patient), and
+    InvalidJobError for a bad argument before anything is sent. A client may be shared by threads.
     """
 
     def __init__(

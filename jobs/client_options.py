@@ -5,10 +5,14 @@ from typing import TypedDict
 
 class ClientOptions(TypedDict, total=False):
     """`timeout`, `result_ttl` and `failure_ttl` are whole seconds; see JobOptions for these and all
-    others but one.
+    others but two.
 
     `wait_when_full`: how many seconds a submit waits while `max_queued` jobs stand in the queue, or
     in its tenant's: 0, the default, raises QueueFullError at once, None waits for ever.
+
+    `wait_when_away`: for how many seconds `result`, `results` and `stream` go on asking a server
+    that does not answer, but no longer than their timeout, to go on where they were: 0, the
+    default, raises ServerUnavailableError at once.
     """
 
     timeout: int
@@ -17,4 +21,5 @@ class ClientOptions(TypedDict, total=False):
     max_attempts: int
     max_queued: int | None
     wait_when_full: float | None
+    wait_when_away: float
     max_payload_bytes: int

@@ -1,8 +1,8 @@
 """Operations: what the clients do, but for making calls. Their methods say what each is for."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from jobs.errors import InvalidJobError, JobExistsError, JobsError, QueueFullError, brief
@@ -16,12 +16,15 @@ from jobs.model_card import ModelCard
 from jobs.names import check_job_id, check_name, check_queue_name, queue_of
 from jobs.overview import Overview
 from jobs.overview_reading import read_overview
+from jobs.patience import patient
 from jobs.row_delta import RowDelta
 from jobs.rq_queue import Pushed, RqQueue
 from jobs.sampled_rows import SampledRows
 from jobs.server_call import Item, Operation, Pause, Telling
 from jobs.streaming import stream_rows
 from jobs.waiting import wait_for
+
+R = TypeVar("R")
 
 JOBS_PER_PUSH = 1000
 """How many jobs go to the server in one round trip."""
@@ -37,7 +40,13 @@ class Operations:
     """
 
     def __init__(
-        self, queue: str, max_block: float, *, wait_when_full: float | None = 0.0, **options: Any
+        self,
+        queue: str,
+        max_block: float,
+        *,
+        wait_when_full: float | None = 0.0,
+        wait_when_away: float = 0.0,
+        **options: Any,
     ) -> None:
         check_queue_name(queue)
         job_options = JobOptions(**options)
@@ -45,10 +54,14 @@ class Operations:
         if wait_when_full is not None and not (is_number and wait_when_full >= 0):
             limit = "None or a number of seconds of at least 0"
             raise InvalidJobError("wait_when_full", brief(wait_when_full), limit)
+        if not (isinstance(wait_when_away, int | float) and wait_when_away >= 0):
+            limit = "a number of seconds of at least 0"
+            raise InvalidJobError("wait_when_away", brief(wait_when_away), limit)
         self._queue_name = queue
         self._max_block = max_block
         self._max_queued = job_options.max_queued
         self._wait_when_full = wait_when_full
+        self._wait_when_away = wait_when_away
         self._queue = RqQueue(queue, job_options)
 
     def submit(
@@ -103,16 +116,25 @@ class Operations:
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def result(self, job_id: str, timeout: float | None) -> Operation[SampledRows]:
-        return _rows(self.results([job_id], timeout))
+        waiting = _rows(wait_for(self._queue, _checked_ids([job_id]), timeout, self._max_block))
+        return self._patient(waiting, timeout)
 
     def results(
         self, job_ids: Iterable[str], timeout: float | None
     ) -> Telling[tuple[str, SampledRows | JobsError]]:
-        return wait_for(self._queue, _checked_ids(job_ids), timeout, self._max_block)
+        waiting = wait_for(self._queue, _checked_ids(job_ids), timeout, self._max_block)
+        return self._patient(waiting, timeout)
 
     def stream(self, job_id: str, timeout: float | None) -> Telling[RowDelta]:
         check_job_id(job_id)
-        return stream_rows(self._queue, job_id, timeout, self._max_block)
+        reading = stream_rows(self._queue, job_id, timeout, self._max_block)
+        return self._patient(reading, timeout)
+
+    def _patient(
+        self, reading: Generator[Any, Any, R], timeout: float | None
+    ) -> Generator[Any, Any, R]:
+        seconds = self._wait_when_away
+        return patient(reading, seconds if timeout is None else min(seconds, timeout))
 
     def job(self, job_id: str) -> Operation[GenerateJob]:
         check_job_id(job_id)

@@ -74,7 +74,13 @@ def test_each_tenant_has_the_room(server: str, connection: redis.Redis) -> None:
 
 @pytest.mark.parametrize(
     "limit",
-    [{"max_queued": 0}, {"wait_when_full": -1}, {"wait_when_full": "x"}, {"max_payload_bytes": 0}],
+    [
+        {"max_queued": 0},
+        {"wait_when_full": -1},
+        {"wait_when_full": "x"},
+        {"wait_when_away": -1},
+        {"max_payload_bytes": 0},
+    ],
 )
 def test_a_limit_that_is_none_is_refused(server: str, limit: dict[str, Any]) -> None:
     with pytest.raises(InvalidJobError, match=next(iter(limit))):
