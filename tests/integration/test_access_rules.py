@@ -111,6 +111,9 @@ def test_with_their_rules_producer_worker_and_operator_do_all_that_they_do(
     provenance = expected(jobs[0]).provenance
     assert provenance is not None
     assert [*producer.worker_models().values()] == [provenance.model]
+    streamed = producer.submit(question(stream=True))
+    assert [*producer.stream(streamed, timeout=60)][-1].finish_reason
+    assert admin.exists(f"rowmill:stream:{streamed}")
     bad = producer.submit(prompt_tokens=[10**6])
     until(lambda: producer.status(bad) is JobStatus.FAILED, what="a bad job to fail")
 

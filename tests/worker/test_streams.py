@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, Request, RowDelta, SamplingParams
+from engine import Engine, EngineConfig, Request, RowDelta, SamplingParams
 from engine.models import load_model
 from worker.claim import Claim
+from worker.config import ConfigError, WorkerConfig
 from worker.stream_publisher import StreamPublisher
 from worker.streams import Streams
 
@@ -112,6 +113,14 @@ def test_while_nothing_can_be_told_the_engine_keeps_it(engine: Engine) -> None:
     reader.room = 10
     run(engine, streams)
     assert reader.sizes("a") == [[1], [5], [2], [1]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("stream_interval", -1), ("stream_tokens", 0), ("stream_chunks", 0)]
+)
+def test_a_bad_setting_is_named(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{field} must be .* not {value}"):
+        WorkerConfig(model="demo", redis_url="", engine=EngineConfig(), **{field: value})
 
 
 def test_a_job_that_is_not_ours_any_more_tells_nothing(engine: Engine) -> None:
