@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ from engine.memory import default_budget
 from engine.models.packed import ModelShape, is_packed
 from engine.next_tokens import append_tokens
 from engine.packed_runner import PackedRunner
-from engine.probe import Verdict, probe
+from engine.probe import probe
 from engine.prompt_logits import keep_prompt_logits, with_first_logits
 from engine.provenance import Provenance
 from engine.recovery import Recovery
@@ -32,8 +31,6 @@ from engine.stats import EngineStats
 from engine.tool_use import Tool
 from engine.wave_runner import WaveRunner, seed_shape
 from vocab.tokenizer import Tokenizer
-
-log = logging.getLogger("rowmill.engine")
 
 
 class Engine:
@@ -60,7 +57,10 @@ class Engine:
         check_vocabulary(tokenizer, shape)
         ends = end_tokens(model, tokenizer, shape)
         self._controls = ControlsCompiler(shape.vocab_size, tokenizer, ends)
-        verdict = _probed(model, self.config)
+        verdict = probe(
+            model, self.config.max_rows, self.config.max_prefill_tokens, self.config.row_tile
+        )
+        verdict.report()
         row_tile = verdict.policy.row_tile
         self._defaults: GenerationDefaults = getattr(
             model, "generation_defaults", GenerationDefaults()
@@ -290,18 +290,3 @@ class Engine:
         finally:
             self.cancel(state.id)
             self._streaming.remove(state.id)
-
-
-def _probed(model: Any, config: EngineConfig) -> Verdict:
-    """Probe a model, and say so where the promise can't be made."""
-    verdict = probe(model, config.max_rows, config.max_prefill_tokens, config.row_tile)
-    if verdict.failures:
-        log.warning(
-            "NOT reproducible (%s): rows may depend on what shares the batch; see "
-            "docs/reproducibility.md. It showed in %s",
-            verdict.policy.name,
-            "; ".join(verdict.failures),
-        )
-    elif verdict.unverified:
-        log.info("not verified to be reproducible: %s", " and ".join(verdict.unverified))
-    return verdict

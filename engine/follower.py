@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from engine.request import RowDelta
-
-if TYPE_CHECKING:  # a request's state has one
-    from engine.state import RowState
+from engine.row_state import RowState
 
 
 class Follower:

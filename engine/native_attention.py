@@ -20,8 +20,8 @@ from engine.kv_cache import KVCache
 from engine.models.packed import ModelShape
 from engine.native import Library
 from engine.prompt_pages import PagedPrompt
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RowState
 
 _DECODE_GROUP = 16
 _PREFILL_GROUP = 32

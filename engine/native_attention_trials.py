@@ -23,8 +23,9 @@ from engine.native_attention import NativeAttention
 from engine.prefix_cache import PrefixCache
 from engine.prompt_pages import PAGE, PromptPages
 from engine.request import Request
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 from engine.trial import Trial
 from engine.tried_rules import tried_rules
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from engine.controls.apply import controlled
 from engine.logprobs import TokenLogprobs, drawn_logprobs, raw_logprobs
+from engine.row_state import RowState
 from engine.sampler import Draw, sample
-from engine.state import RowState
 
 _Taken = dict[int, int]
 """By place among the rows, the token that a row takes."""

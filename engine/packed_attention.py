@@ -18,8 +18,8 @@ from engine.invariance import KEY_TILE, QUERY_TILE, round_up
 from engine.kv_cache import KVCache
 from engine.models.packed import AttentionRule, ModelShape
 from engine.prefix_pool import Bucket, Prefix
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RowState
 
 
 class PackedAttention:

@@ -26,8 +26,9 @@ from engine.prefix_cache import PrefixCache
 from engine.prompt_pages import PAGE, PromptPages
 from engine.prompt_slots import PromptSlots
 from engine.prompts import Prompts
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 
 
 class PackedRunner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ _LEAST_ROWS = 64
 _SHOWN = 3
 _MKL_DTYPES = frozenset([torch.float32, torch.float64])
 
+log = logging.getLogger("rowmill.engine")
+
 _Findings = Sequence[tuple[Trial, frozenset[int]]]
 """Trials with the numbers of rows at which some row's bits differed."""
 
@@ -45,6 +48,18 @@ class Verdict:
     def is_invariant(self) -> bool:
         """Whether a row's bits were found not to depend on what shares the batch."""
         return not self.failures and not self.unverified
+
+    def report(self) -> None:
+        """Say where the promise can't be made."""
+        if self.failures:
+            log.warning(
+                "NOT reproducible (%s): rows may depend on what shares the batch; see "
+                "docs/reproducibility.md. It showed in %s",
+                self.policy.name,
+                "; ".join(self.failures),
+            )
+        elif self.unverified:
+            log.info("not verified to be reproducible: %s", " and ".join(self.unverified))
 
 
 @torch.inference_mode()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.logprobs import token_logprobs
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RowState
 
 _BLOCK = 64
 """Log-probabilities take as much memory again as their logits: so many tokens at a time."""

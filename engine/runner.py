@@ -9,7 +9,8 @@ from typing import Protocol
 from torch import Tensor
 
 from engine.models.packed import ModelShape
-from engine.state import RequestState, RowState
+from engine.row_state import RowState
+from engine.state import RequestState
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

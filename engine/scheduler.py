@@ -15,8 +15,9 @@ from collections import OrderedDict
 from functools import partial
 
 from engine.kv_budget import KVBudget
+from engine.row_state import RowState
 from engine.runner import Chunk, Runner
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 from engine.stats import EngineStats
 from engine.tool_use import Tool
 

@@ -18,8 +18,9 @@ from engine.invariance import round_up
 from engine.kv_cache import KVCache
 from engine.longest import Longest
 from engine.models.packed import ModelShape
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 
 
 class Wave:

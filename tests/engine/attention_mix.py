@@ -17,8 +17,9 @@ from engine.models.packed import Attend, AttentionRule, ModelShape
 from engine.native_attention import NativeAttention
 from engine.packed_attention import PackedAttention
 from engine.prefix_pool import BucketKey, PrefixPool
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 from tests.engine.caches import fill, new_pages, open_pages, write, write_pages
 from tests.engine.kernels import kernels
 from tests.engine.runs import prompt_of, request

@@ -12,7 +12,8 @@ from engine import SamplingParams
 from engine.controls.apply import controlled
 from engine.controls.compiled import Controls, ControlsCompiler
 from engine.controls.logit_controls import RowControls
-from engine.state import RequestState, RowState
+from engine.row_state import RowState
+from engine.state import RequestState
 from tests.engine.runs import request
 from vocab.tokenizer import Tokenizer
 

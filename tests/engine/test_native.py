@@ -19,8 +19,9 @@ from engine.models.packed import ModelShape
 from engine.native import library as library_module
 from engine.native.library import Library
 from engine.native_attention import NativeAttention
+from engine.row_state import RowState
 from engine.runner import Chunk
-from engine.state import RequestState, RowState
+from engine.state import RequestState
 from tests.engine.caches import fill, new_pages, open_pages, write, write_pages
 from tests.engine.kernels import kernels, needs_kernels
 from tests.engine.runs import prompt_of, request

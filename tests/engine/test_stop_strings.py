@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.state import RowState
+from engine.row_state import RowState
 from tests.engine.controls import new_row
 from tests.engine.models import ScriptedModel
 from tests.engine.runs import new_engine, request, run_all
