@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from gateway.error_docs import errors
 from gateway.native.job_schema import job_schemas
+from gateway.openai.request_schema import request_schemas
 
 _FRAMEWORK_S = ("HTTPValidationError", "ValidationError")
 _DESCRIPTION = """\
@@ -34,6 +35,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for name in _FRAMEWORK_S:
             schemas.pop(name, None)
         schemas |= job_schemas()
+        schemas |= request_schemas(app.state.services.served.model)
         for path in document["paths"].values():
             for operation in path.values():
                 _complete(operation)

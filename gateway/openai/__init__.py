@@ -13,6 +13,7 @@ answer.py              Answer: what goes around choices, whole or streamed
 running.py             jobs pushed, awaited, and cancelled where nobody waits any more
 respond.py             from a request to its answer
 models.py              /v1/models
+request_schema.py      requests in the OpenAPI document
 examples.py            what the documentation shows
 
 `read_completion` and `read_chat` make an Asked of a body, and an Answer makes a body of its jobs'

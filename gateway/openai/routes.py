@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from gateway.dependencies import TheCaller, TheServices
@@ -13,9 +11,9 @@ from gateway.openai.chat_format import ChatFormat
 from gateway.openai.chat_request import ChatRequest, read_chat
 from gateway.openai.completion_format import CompletionFormat
 from gateway.openai.completion_request import CompletionRequest, read_completion
-from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER, EVENTS
+from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER
+from gateway.openai.request_schema import request_body
 from gateway.openai.respond import respond
-from gateway.openai.sampling_request import SamplingRequest
 
 _ERRORS = errors(400, 401, 404, 409, 413, 415, 429, 500, 503)
 
@@ -23,29 +21,12 @@ router = APIRouter()
 router.include_router(models.router)
 
 
-def _documented(request: type[SamplingRequest], examples: Any, answers: Any) -> dict[str, Any]:
-    """What the OpenAPI document says of a path, as its function reads the body itself."""
-    content = {"schema": request.model_json_schema(), "examples": examples}
-    return {
-        "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": {
-            "200": {
-                "description": "the answer, or a stream of server-sent events with its chunks",
-                "content": {
-                    "application/json": {"schema": {"type": "object"}, "examples": answers},
-                    "text/event-stream": {"schema": {"type": "string"}, "example": EVENTS},
-                },
-            }
-        },
-    }
-
-
 @router.post(
     "/v1/completions",
     tags=["OpenAI"],
     response_model=None,
     responses=_ERRORS,
-    openapi_extra=_documented(CompletionRequest, COMPLETION, COMPLETION_ANSWER),
+    openapi_extra=request_body(CompletionRequest, COMPLETION, COMPLETION_ANSWER),
 )
 async def create_completion(request: Request, services: TheServices, caller: TheCaller) -> Response:
     """Sample what follows one or several prompts."""
@@ -57,7 +38,7 @@ async def create_completion(request: Request, services: TheServices, caller: The
     tags=["OpenAI"],
     response_model=None,
     responses=_ERRORS,
-    openapi_extra=_documented(ChatRequest, CHAT, CHAT_ANSWER),
+    openapi_extra=request_body(ChatRequest, CHAT, CHAT_ANSWER),
 )
 async def create_chat_completion(
     request: Request, services: TheServices, caller: TheCaller

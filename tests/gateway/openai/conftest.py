@@ -1,25 +1,21 @@
-"""A real worker process, and a gateway that listens on loopback."""
+"""A gateway that listens on loopback, in front of a real worker's queue."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest
 
 from gateway import GatewayConfig, create_app
 from jobs import Client
-from jobs.connection import open_connection
+from tests.gateway.conftest import SERVED
 from tests.gateway.live import listening
-from tests.waiting import until
+from tests.integration.conftest import WorkerProcess
 
 MODEL = "demo"
-QUEUE = "openai"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +28,9 @@ class Service:
 
 
 @pytest.fixture(scope="package")
-def service(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("worker") / "log"
-    worker = start_worker(url, log)
-    with gateway_on(url, QUEUE) as served:
+def service(url: str, worker: WorkerProcess) -> Iterator[Service]:
+    with gateway_on(url, SERVED) as served:
         yield served
-    worker.kill()
-    worker.wait()
 
 
 @contextlib.contextmanager
@@ -46,21 +38,6 @@ def gateway_on(url: str, queue: str) -> Iterator[Service]:
     config = GatewayConfig(redis_url=url, queue=queue, model=MODEL, model_name=MODEL)
     with listening(create_app(config)) as gateway:
         yield Service(url, gateway.url, queue)
-
-
-def start_worker(url: str, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "worker.cli", "worker", "--model", MODEL]
-    command += ["--threads", "1", "--redis", url, "--queue", QUEUE]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    with open_connection(url) as connection:
-
-        def is_ready() -> bool:
-            assert process.poll() is None, log.read_text()
-            return bool(connection.smembers(f"rq:workers:{QUEUE}"))
-
-        until(is_ready, what="a worker to register")
-    return process
 
 
 @pytest.fixture
