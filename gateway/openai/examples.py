@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-COMPLETION: dict[str, Any] = {
-    "text": {
-        "summary": "four continuations of a text",
-        "value": {"model": "demo", "prompt": "What is 6*7?", "n": 4, "seed": 7, "max_tokens": 32},
-    },
-    "tokens": {
-        "summary": "a prompt as token IDs, and rows as token IDs",
-        "value": {
-            "model": "demo",
-            "prompt": [256, 54, 42, 55, 61],
-            "max_tokens": 8,
-            "seed": 7,
-            "return_token_ids": True,
-        },
-    },
-}
-CHAT: dict[str, Any] = {
-    "question": {
-        "summary": "two answers to a question",
-        "value": {
-            "model": "demo",
-            "messages": [{"role": "user", "content": "What is 6*7?"}],
-            "n": 2,
-            "seed": 7,
-        },
-    }
-}
+COMPLETIONS: tuple[dict[str, Any], ...] = (
+    {"prompt": "What is 6*7?", "n": 4, "seed": 7, "max_tokens": 32},
+    {"prompt": [256, 54, 42, 55, 61], "seed": 7, "max_tokens": 8, "return_token_ids": True},
+)
+CHATS: tuple[dict[str, Any], ...] = (
+    {"messages": [{"role": "user", "content": "What is 6*7?"}], "n": 2, "seed": 7},
+    {"messages": [{"role": "user", "content": "What is 6*7?"}], "stream": True},
+)
+"""Requests, but for the model."""
 _USAGE = {"prompt_tokens": 13, "completion_tokens": 9, "total_tokens": 22}
 _ORIGIN = {
     "usage": _USAGE,

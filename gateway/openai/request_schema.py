@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.openai.chat_request import ChatRequest
 from gateway.openai.completion_request import CompletionRequest
-from gateway.openai.examples import EVENTS
+from gateway.openai.examples import CHATS, COMPLETIONS, EVENTS
 from gateway.openai.sampling_request import SamplingRequest
 
 _TEXT_PART = {
@@ -27,13 +27,12 @@ _MESSAGE = {
 def request_schemas(model: str) -> dict[str, Any]:
     """For the document's components. `model`: the one that is served."""
     return {
-        request.__name__: _schema(request, model) for request in (CompletionRequest, ChatRequest)
+        request.__name__: _schema(request, [{"model": model, **body} for body in bodies])
+        for request, bodies in ((CompletionRequest, COMPLETIONS), (ChatRequest, CHATS))
     }
 
 
-def request_body(
-    request: type[SamplingRequest], examples: dict[str, Any], answers: dict[str, Any]
-) -> dict[str, Any]:
+def request_body(request: type[SamplingRequest], answers: dict[str, Any]) -> dict[str, Any]:
     """What the document says of a route that takes such a request, beside its errors."""
     schema = {"$ref": f"#/components/schemas/{request.__name__}"}
     told = {
@@ -41,10 +40,7 @@ def request_body(
         "text/event-stream": {"schema": {"type": "string"}, "example": EVENTS},
     }
     return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "examples": examples}},
-        },
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {
             "200": {
                 "description": "The answer, or with `stream` its chunks as server-sent events.",
@@ -54,10 +50,10 @@ def request_body(
     }
 
 
-def _schema(request: type[SamplingRequest], model: str) -> dict[str, Any]:
-    schema = request.model_json_schema()
+def _schema(request: type[SamplingRequest], examples: list[dict[str, Any]]) -> dict[str, Any]:
+    schema = request.model_json_schema() | {"examples": examples}
     properties = schema["properties"]
-    properties["model"]["enum"] = [model]
+    properties["model"]["enum"] = [examples[0]["model"]]
     if "messages" in properties:
         properties["messages"] |= {"items": _MESSAGE, "minItems": 1}
     return schema

@@ -11,7 +11,7 @@ from gateway.openai.chat_format import ChatFormat
 from gateway.openai.chat_request import ChatRequest, read_chat
 from gateway.openai.completion_format import CompletionFormat
 from gateway.openai.completion_request import CompletionRequest, read_completion
-from gateway.openai.examples import CHAT, CHAT_ANSWER, COMPLETION, COMPLETION_ANSWER
+from gateway.openai.examples import CHAT_ANSWER, COMPLETION_ANSWER
 from gateway.openai.request_schema import request_body
 from gateway.openai.respond import respond
 
@@ -26,7 +26,7 @@ router.include_router(models.router)
     tags=["OpenAI"],
     response_model=None,
     responses=_ERRORS,
-    openapi_extra=request_body(CompletionRequest, COMPLETION, COMPLETION_ANSWER),
+    openapi_extra=request_body(CompletionRequest, COMPLETION_ANSWER),
 )
 async def create_completion(request: Request, services: TheServices, caller: TheCaller) -> Response:
     """Sample what follows one or several prompts."""
@@ -38,7 +38,7 @@ async def create_completion(request: Request, services: TheServices, caller: The
     tags=["OpenAI"],
     response_model=None,
     responses=_ERRORS,
-    openapi_extra=request_body(ChatRequest, CHAT, CHAT_ANSWER),
+    openapi_extra=request_body(ChatRequest, CHAT_ANSWER),
 )
 async def create_chat_completion(
     request: Request, services: TheServices, caller: TheCaller

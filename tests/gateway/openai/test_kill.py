@@ -47,9 +47,9 @@ def test_a_stream_goes_on_where_its_worker_was_killed(url: str, queue: str, tmp_
         assert ours.status(job_id) is JobStatus.RUNNING
         second = start("second")
         chunks += stream
+        rows = ours.result(job_id, timeout=60).rows  # stored a moment after the last token is told
         second.process.kill()
         second.process.wait()
-        rows = ours.result(job_id).rows
     texts, tokens = defaultdict[int, str](str), defaultdict[int, list[int]](list)
     for chunk in chunks:
         (choice,) = chunk.choices
