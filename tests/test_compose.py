@@ -300,3 +300,13 @@ def test_the_image_gets_every_package() -> None:
     packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
     let_in = (ROOT / ".dockerignore").read_text().splitlines()
     assert {f"!{name}/" for name in packages if "." not in name} <= set(let_in)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_service_logs_in_as_the_user_that_is_made_for_it(
+    services: dict[str, Any], name: str
+) -> None:
+    user = name.removesuffix("-gpu")
+    url = _resolved(services[name]["environment"]["ROWMILL_REDIS"], {user.upper(): "its-own"})
+    assert url == f"redis://{user}:its-own@valkey:6379/0"
+    assert any(word.startswith(f"--user {user} on ") for word in services["valkey"]["command"])

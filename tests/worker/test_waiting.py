@@ -44,6 +44,14 @@ def test_beyond_that_the_rows_are_those_of_an_even_sample(
     assert abs(seen.rows - exact) < 0.1 * exact
 
 
+def test_of_more_tenants_than_are_looked_at_some_stand_for_all(
+    client: Client, connection: redis.Redis, queue: str
+) -> None:
+    client.submit_many([{**JOB, "num_samples": 4, "tenant": f"t{n % 300}"} for n in range(900)])
+    (seen,) = look(connection, queue).values()
+    assert (seen.jobs, seen.rows) == (900, 3600)
+
+
 def test_each_queue_has_its_own_and_an_empty_one_has_none(
     client: Client, connection: redis.Redis, queue: str
 ) -> None:

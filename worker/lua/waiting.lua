@@ -1,8 +1,8 @@
 -- What waits in queues, their tenants' included.
 -- ARGV: how many jobs of a queue to look at, then the queues
 -- Returns {time, then for each queue {jobs, rows, when the oldest was created or ''}}.
--- The rows are exact as long as no more jobs wait than are looked at; beyond that, each list's are
--- what a sample, evenly spread over it, has on average. Who looks at all would hold the server up.
+-- The rows are exact as long as no more jobs wait than are looked at; beyond that they are what a
+-- sample, evenly spread, has on average. Who looks at all would hold the server up.
 local most_looks = tonumber(ARGV[1])
 local MOST_TENANTS, BLOCK = 1000, 8
 
@@ -56,23 +56,27 @@ local function lists_of(base)
   return found
 end
 
-local answer = {string.format('%.6f', clock())}
-for i = 2, #ARGV do
-  local lists, lengths, num_jobs, num_lists = lists_of(ARGV[i]), {}, 0, 0
-  for _, queue in ipairs(lists) do
-    lengths[queue] = length_of(queue)
-    num_jobs = num_jobs + lengths[queue]
-    if lengths[queue] > 0 then num_lists = num_lists + 1 end
+-- Jobs, rows, and when the oldest was created, of a queue and its tenants. Where more of them have
+-- jobs than are looked at, each n-th stands for its neighbours.
+local function waiting_in(base)
+  local lists, num_jobs = {}, 0
+  for _, queue in ipairs(lists_of(base)) do
+    local length = length_of(queue)
+    num_jobs = num_jobs + length
+    if length > 0 then lists[#lists + 1] = {queue, length} end
   end
-  local num_rows, oldest = 0, nil
-  for _, queue in ipairs(lists) do
-    local looks = num_jobs <= most_looks and most_looks or math.floor(most_looks / num_lists)
-    if lengths[queue] > 0 then
-      local rows, created = estimate(queue, lengths[queue], math.max(looks, 1))
-      num_rows = num_rows + rows
-      if created and (not oldest or created < oldest) then oldest = created end
-    end
+  local looks = num_jobs <= most_looks and most_looks or math.floor(most_looks / #lists)
+  local seen, rows, oldest = 0, 0, nil
+  for i = 1, #lists, math.max(math.ceil(#lists / most_looks), 1) do
+    local queue, length = unpack(lists[i])
+    local its_rows, created = estimate(queue, length, math.max(looks, 1))
+    seen, rows = seen + length, rows + its_rows
+    if created and (not oldest or created < oldest) then oldest = created end
   end
-  answer[#answer + 1] = {num_jobs, num_rows, oldest or ''}
+  if seen < num_jobs then rows = math.floor(rows / math.max(seen, 1) * num_jobs + 0.5) end
+  return {num_jobs, rows, oldest or ''}
 end
+
+local answer = {string.format('%.6f', clock())}
+for i = 2, #ARGV do answer[#answer + 1] = waiting_in(ARGV[i]) end
 return answer
