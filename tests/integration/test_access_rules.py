@@ -104,7 +104,7 @@ def test_with_their_rules_producer_worker_and_operator_do_all_that_they_do(
     given_up = producer.submit(question(webhook_url="https://example.com"))
     assert producer.cancel(given_up)
 
-    worker = start("--max-rows", "48")
+    worker = start("--max-rows", "48", "--metrics-port", "0")
     worker.wait_until_ready()
     for job, job_id in zip(jobs, job_ids, strict=True):
         assert producer.result(job_id, timeout=60).rows == expected(job).rows
