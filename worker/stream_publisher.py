@@ -132,7 +132,12 @@ class StreamPublisher:
 def _chunks(batch: Iterable[tuple[Claim, list[RowDelta]]]) -> Iterator[_Chunk]:
     for claim, deltas in batch:
         for part in _parts(deltas):
-            yield claim, dump_chunk([to_delta(delta) for delta in part])
+            try:
+                chunk = dump_chunk([to_delta(delta) for delta in part])
+            except Exception:  # a defect of ours: it costs this job a chunk, and the thread lives
+                log.exception("a chunk can't be written", extra=claim.log_fields)
+            else:
+                yield claim, chunk
 
 
 def _parts(deltas: Sequence[RowDelta]) -> Iterator[Sequence[RowDelta]]:

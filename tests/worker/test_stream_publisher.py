@@ -160,6 +160,19 @@ def test_a_key_that_is_no_stream_costs_its_own_chunks_only(
     assert len(client.result(spoiled.job_id, timeout=0).rows) == 1
 
 
+def test_what_can_t_be_written_costs_its_own_chunk_only(
+    client: Client, connection: redis.Redis, ledger: Ledger, publisher: StreamPublisher
+) -> None:
+    broken, sound = claimed(client, ledger, 2)
+    publisher.put(broken, [delta(0, 5, logprobs=[-1.0]), delta(1, 6)])  # no columns fit both
+    publisher.put(sound, [delta(0, 7)])
+    wait_for_chunks(publisher, 1)
+    publisher.put(broken, [delta(2, 8)])
+    wait_for_chunks(publisher, 2)
+    assert chunks_of(connection, sound) == [[(7,)]]
+    assert chunks_of(connection, broken) == [[(8,)]]
+
+
 @pytest.fixture
 def full_server(connection: redis.Redis) -> Iterator[redis.Redis]:
     """A server that takes nothing more, until its `maxmemory` is 0 again."""
