@@ -19,6 +19,7 @@ from gateway.config import GatewayConfig
 from gateway.native import routes as native
 from gateway.openai import routes as openai
 from gateway.openapi import document_routes
+from gateway.page import page_router
 from gateway.request_log import HEADER, RequestLog
 from gateway.request_meter import RequestMeter
 from gateway.services import Services
@@ -52,6 +53,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.state.desk = desk
     for router in _ROUTERS:
         app.include_router(router)
+    app.include_router(page_router())
     answer_errors(app)
     document_routes(app)
     _surround(app, config)
