@@ -13,7 +13,6 @@ import math
 import signal
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 
 import redis
@@ -21,29 +20,26 @@ from rq.suspension import is_suspended
 from rq.utils import now as utc_now
 from rq.worker import WorkerStatus
 
-from engine import Engine, RequestError
-from jobs import JobsError
+from engine import Engine
 from worker.card import card_of
 from worker.caretaker import Caretaker
-from worker.claim import Claim
 from worker.claimer import Claimer
 from worker.claims import Claims
 from worker.config import WorkerConfig
 from worker.doorbell import Doorbell
+from worker.figures import Figures
 from worker.finalizer import Finalizer
 from worker.follow_ups import FollowUps
 from worker.heart import Heart
+from worker.job_batch import JobBatch
 from worker.ledger import Ledger
 from worker.metrics.health import Health
 from worker.metrics.meter import Meter
 from worker.metrics.waiting import WaitingWatch
-from worker.rate import Rate
 from worker.rq_worker import RqWorker
-from worker.running import Running
 from worker.stream_publisher import StreamPublisher
 from worker.streams import Streams
 from worker.ticking import Ticking
-from worker.translate import to_job, to_request
 
 _IDLE_SECONDS = 1.0
 """Longest wait for a job: how late an idle worker notices a signal."""
@@ -80,8 +76,6 @@ class BatchWorker(RqWorker):
         """Looked at only where metrics are served."""
         self._claims = Claims()
         """All that are the worker's: from the claim until the outcome is stored."""
-        self._running = Running()
-        """Those among them whose requests are in the engine."""
         self._follow_ups = FollowUps(connection, sends_webhooks=config.sends_webhooks)
         self._ledger = Ledger(
             connection,
@@ -97,8 +91,12 @@ class BatchWorker(RqWorker):
         )
         self._finalizer = Finalizer(self._ledger, self._claims, self.meter)
         self.publisher = StreamPublisher(connection, config.stream_chunks)
-        self._streams = Streams(
-            engine, self.publisher, config.stream_interval, config.stream_tokens
+        self._batch = JobBatch(
+            engine,
+            self._finalizer,
+            Streams(engine, self.publisher, config.stream_interval, config.stream_tokens),
+            self.meter,
+            max_payload_bytes=config.max_payload_bytes,
         )
         caretaker = Caretaker(
             connection,
@@ -118,7 +116,7 @@ class BatchWorker(RqWorker):
         ]
         self._doorbell = Doorbell(connection, queues)
         self._claimer = Claimer(self._ledger, self._claims, config.engine.max_rows)
-        self._token_rate, self._prompt_rate = Rate(), Rate()
+        self._figures = Figures(engine, config, self.publisher)
         self._num_signals = 0
 
     def work(self, burst: bool = False) -> bool:  # type: ignore[override]
@@ -150,7 +148,7 @@ class BatchWorker(RqWorker):
             log.error("lost the server while stopping; the leases run out by themselves: %s", error)
         except Exception:
             log.exception("the engine failed; its jobs are tried again elsewhere")
-            claims = self._running.pop_all()
+            claims = self._batch.pop_all()
             self._claims.remove(claims)  # the heart must not extend them
             with contextlib.suppress(redis.RedisError):  # else they run out by themselves
                 self._ledger.expire(claims)
@@ -171,7 +169,7 @@ class BatchWorker(RqWorker):
     @property
     def num_unstored(self) -> int:
         """Jobs that are done and whose outcome is not stored yet."""
-        return max(len(self._claims) - len(self._running), 0)
+        return max(len(self._claims) - len(self._batch), 0)
 
     def _serve(self, burst: bool) -> None:
         while self._num_signals == 0:
@@ -181,7 +179,7 @@ class BatchWorker(RqWorker):
             has_asked = self._claim()
             self._drop()
             if self._engine.has_work:
-                self._step()
+                self._batch.step()
             elif burst and is_settled and has_asked and self._ledger.is_empty:
                 return
             elif burst:
@@ -192,10 +190,10 @@ class BatchWorker(RqWorker):
     def _drain(self) -> None:
         """Finish what runs, for as long as there is patience; then give the rest back."""
         seconds = self._config.drain_seconds
-        if self._running:
+        if self._batch:
             log.info(
                 "finishing %d jobs for at most %g s; a second signal gives them back at once",
-                len(self._running),
+                len(self._batch),
                 seconds,
             )
         self._shutdown_requested_date = utc_now()
@@ -204,9 +202,9 @@ class BatchWorker(RqWorker):
         give_up_at = time.monotonic() + seconds
         while self._engine.has_work and self._num_signals < 2 and time.monotonic() < give_up_at:
             self._health.progress()
-            self._step()
+            self._batch.step()
             self._drop()
-        if claims := self._running.pop_all():
+        if claims := self._batch.pop_all():
             log.warning("stopping now: %d unfinished jobs go back to the queue", len(claims))
             self._ledger.give_back(claims)
             for claim in claims:
@@ -228,75 +226,24 @@ class BatchWorker(RqWorker):
         return True
 
     def _claim(self) -> bool:
-        """Take jobs for the free rows; a bad one fails, and its neighbours run.
+        """Take jobs for the free rows.
 
         Returns whether the server was asked and has answered.
         """
-        if self._running.is_alone:
+        if self._batch.is_alone:
             return False
-        claims = self._claimer.claim(self._engine.num_busy_rows, is_idle=not self._running)
+        claims = self._claimer.claim(self._engine.num_busy_rows, is_idle=not self._batch)
         for claim in claims or ():
-            self._submit(claim)
+            self._batch.take(claim)
         return claims is not None
-
-    def _submit(self, claim: Claim) -> None:
-        self.meter.note_claim(claim)
-        try:
-            job = to_job(claim, self._config.max_payload_bytes)
-            self._engine.submit(to_request(job, claim.execution_id))
-        except (JobsError, RequestError) as error:
-            log.info("a job fails: %s", error, extra=claim.log_fields)
-            self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
-            return
-        except Exception as error:  # a defect of ours that this job brings out
-            log.exception("a job can't be taken", extra=claim.log_fields)
-            self._finalizer.fail(claim, f"{type(error).__name__}: {error}")
-            return
-        if claim.is_alone:
-            reason = "its worker died in an earlier attempt"
-            log.info("a job runs alone: %s", reason, extra=claim.log_fields)
-        elif log.isEnabledFor(logging.DEBUG):  # a thousand times a second
-            log.debug("claimed", extra=claim.log_fields)
-        self._running.add(claim, job.deadline_seconds)
-        if job.stream:
-            self._streams.add(claim)
-
-    def _step(self) -> None:
-        began = time.monotonic()
-        results = self._engine.step()
-        self.meter.note_step(self._engine, began, time.monotonic())
-        self._streams.tell()
-        for result in results:
-            claim = self._running.pop(result.request_id)
-            self._streams.end(claim, result)
-            if result.error is None:
-                self._finalizer.finish(claim, result)
-            else:
-                log.info("a job fails: %s", result.error, extra=claim.log_fields)
-                self._finalizer.fail(claim, result.error)
 
     def _drop(self) -> None:
         """Take out of the batch what is cancelled, stopped, late, or given to another worker."""
         while not self._heart.lost.empty():
-            execution_id = self._heart.lost.get()
-            if execution_id in self._running:
-                self._cancel(execution_id)
-                claim = self._running.pop(execution_id)
-                log.info("a job is no longer ours; it is given up", extra=claim.log_fields)
-                self._finalizer.drop(claim)
+            self._batch.drop_lost(self._heart.lost.get())
         while not self.stops.empty():
-            for claim in self._running.pop_job(self.stops.get()):
-                self._cancel(claim.execution_id)
-                log.info("a job is stopped on request", extra=claim.log_fields)
-                self._finalizer.fail(claim, "stopped on request", status="stopped")
-        for claim, reason in self._running.pop_overdue():
-            log.info("a job fails: %s", reason, extra=claim.log_fields)
-            self._cancel(claim.execution_id)
-            self._finalizer.fail(claim, reason)
-
-    def _cancel(self, execution_id: str) -> None:
-        self._engine.cancel(execution_id)
-        self._streams.forget(execution_id)
+            self._batch.stop(self.stops.get())
+        self._batch.drop_overdue()
 
     def _wait(self) -> None:
         """Sleep until a queue has a job, or for a moment."""
@@ -322,26 +269,7 @@ class BatchWorker(RqWorker):
 
     def _publish(self) -> None:
         """The engine's counts, in a record that is gone soon after a dead worker's leases."""
-        stats = self._engine.stats
-        figures: dict[str, int | float | str] = {
-            "engine_steps": stats.steps,
-            "engine_tokens": stats.tokens,
-            "engine_prompt_tokens": stats.prompt_tokens,
-            "engine_cached_prompt_tokens": stats.cached_prompt_tokens,
-            "running_rows": self._engine.num_running_rows,
-            "max_rows": self._config.engine.max_rows,
-            "kv_tokens": max(self._engine.kv_tokens - self._engine.cached_kv_tokens, 0),
-            "kv_budget_tokens": self._engine.kv_budget_tokens,
-            "memory_shortages": stats.memory_shortages,
-            "stream_chunks": self.publisher.num_chunks,
-            "stream_dropped_tokens": self.publisher.num_dropped_tokens,
-            "tokens_per_second": self._token_rate.per_second(stats.tokens),
-            "prompt_tokens_per_second": self._prompt_rate.per_second(stats.prompt_tokens),
-            "reproducible": int(self._engine.provenance.reproducible),
-            "model_name": Path(self._config.model).name,
-            "lease": self._config.lease,
-        }
-        self.publish(figures, ttl=math.ceil(2 * self._config.lease))
+        self.publish(self._figures.read(), ttl=math.ceil(2 * self._config.lease))
 
     def _install_signal_handlers(self) -> None:
         """Only count: RQ's own handlers talk to the server from inside whatever they interrupt."""
