@@ -347,10 +347,17 @@ def test_real_allocators_are_understood() -> None:
 
 def test_what_fails_at_its_prompt_is_told_how_long_a_one_would_fit(scarce: Scarce) -> None:
     engine = short_engine(scarce)
+    fitted: list[int] = []
+
+    def is_short(num_tokens: int) -> bool:
+        fitted.append(engine.kv_tokens)
+        return False
+
+    scarce.is_short = is_short
     engine.submit(request("small", prompt_of(200, 1), 4, max_tokens=60))
     list(finished(engine))
     engine.submit(request("large", prompt_of(1500, 1), max_tokens=60))
-    limit_kv(scarce, engine, 600)
+    limit_kv(scarce, engine, max(fitted))
     (result,) = finished(engine)
     assert result.error is not None
     fitting = re.search(r"enough for a prompt of (\d+) tokens$", result.error)

@@ -82,7 +82,10 @@ def test_the_cheapest_tile_that_holds_is_taken_and_keeps_the_promise(
 ) -> None:
     model = faulty_model(fault(tile), is_chaotic=True)
     verdict = probe(model, 8)
-    assert (verdict.policy.row_tile, verdict.failures, verdict.is_invariant) == (tile, (), True)
+    # Without a fault, that of the machine: MKL's strict mode needs none on Intel's processors.
+    least = probe(faulty_model(lambda num_rows: torch.zeros(num_rows)), 8).policy.row_tile
+    taken = max(tile, least)
+    assert (verdict.policy.row_tile, verdict.failures, verdict.is_invariant) == (taken, (), True)
     mix = [request(str(n), prompt_of(9 * n + 1, n), n, max_tokens=4) for n in range(1, 5)]
     together = run_all(model, mix)
     for each in mix:
@@ -144,9 +147,10 @@ class HalfwayLinear(nn.Linear):
 
     def forward(self, x_MC: Tensor) -> Tensor:
         x_MC, weight, middle = x_MC.float(), self.weight.float(), self.in_features // 2
+        products_MNK = x_MC[:, None] * weight  # a matrix product may add its own differences
         if len(x_MC) > 1:
-            return (x_MC @ weight.T).to(self.weight.dtype)
-        halves = x_MC[:, :middle] @ weight[:, :middle].T, x_MC[:, middle:] @ weight[:, middle:].T
+            return products_MNK.sum(-1).to(self.weight.dtype)
+        halves = products_MNK[..., :middle].sum(-1), products_MNK[..., middle:].sum(-1)
         return (halves[0] + halves[1]).to(self.weight.dtype)
 
 
