@@ -3,7 +3,7 @@ worker.
 
 config.py     GatewayConfig
 app.py        create_app: the ASGI application
-serving.py    serve: the application on an address, with shutdown.py
+serving.py    serve: the application on an address, with shutdown.py and connection_limits.py
 request_log.py, allowed_hosts.py, body_limit.py: what sees a request before its route does
 services.py   Services: what all requests share, with server.py and known_workers.py
 submission.py how requests become jobs, checked by model_limits.py

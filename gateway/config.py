@@ -54,6 +54,10 @@ class GatewayConfig:
     """Longest that a request may wait for a job by `?wait=`."""
     heartbeat_seconds: float = 15.0
     """A stream with no news says so this often, so that nobody between closes it."""
+    patience_seconds: float = 30.0
+    """How long an answer that waits for rows outlasts a server that is away."""
+    stall_seconds: float = 300.0
+    """After how long without any byte taken a connection is cut off."""
     drain_seconds: float = 20.0
     """How long open requests may go on after SIGTERM; then they end with an error."""
 
@@ -68,6 +72,8 @@ class GatewayConfig:
             self._check("max_queued", 1, 2**31 - 1)
         self._check("max_wait_seconds", 0, _LONGEST)
         self._check("heartbeat_seconds", 0.01, _LONGEST)
+        self._check("patience_seconds", 0, _LONGEST)
+        self._check("stall_seconds", 1, _LONGEST)
         self._check("drain_seconds", 0, _LONGEST)
         self._check("body_seconds", 0.01, _LONGEST)
         for origin in self.allowed_origins:

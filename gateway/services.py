@@ -48,7 +48,10 @@ class Services:
         """Of a queue: that of the caller whose jobs are meant."""
         if queue not in self._clients:
             self._clients[queue] = AsyncClient(
-                self.config.redis_url, queue, max_queued=self.config.max_queued
+                self.config.redis_url,
+                queue,
+                max_queued=self.config.max_queued,
+                wait_when_away=self.config.patience_seconds,
             )
         return self._clients[queue]
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.config import GatewayConfig, GatewayConfigError
+from gateway.connection_limits import cut_off_after, raise_file_limit
 from gateway.metrics_server import serving_metrics
 from gateway.services import Services
 
@@ -32,6 +33,7 @@ def serve(
     Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens.
     """
     check_address(host, config)
+    raise_file_limit()
     app = create_app(config)
     registry = app.state.services.metrics.registry
     with contextlib.ExitStack() as stack:
@@ -80,6 +82,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        for server in getattr(self, "servers", ()):  # none where it did not start
+            for listener in server.sockets:
+                cut_off_after(listener.fileno(), self._services.config.stall_seconds)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._services.shutdown.begin(self._services.config.drain_seconds)

@@ -11,7 +11,14 @@ from gateway.caller import Caller
 from gateway.openai.asked import Asked, as_asked
 from gateway.services import Services
 from gateway.submission import submit
-from jobs import InvalidJobError, JobsError, RowDelta, SampledRows
+from jobs import (
+    InvalidJobError,
+    JobNotFoundError,
+    JobsError,
+    RowDelta,
+    SampledRows,
+    ServerUnavailableError,
+)
 
 _MOST_STREAMS = 64
 """Read at once for one request; what the others tell waits for its turn on the server."""
@@ -105,11 +112,14 @@ class Running:
             await news.put(error)
 
     async def cancel(self) -> None:
-        """Cancel what has not ended, as nobody waits for it."""
-        for job_id in sorted(self._open):
-            with contextlib.suppress(JobsError):  # it has ended, or the server is not there
-                await self._client.cancel(job_id)
-        self._open.clear()
+        """Cancel what has not ended, as nobody waits for it.
+
+        Where the server is away nothing is, and the jobs come to their ends."""
+        left, self._open = sorted(self._open), set()
+        with contextlib.suppress(ServerUnavailableError):
+            for job_id in left:
+                with contextlib.suppress(JobNotFoundError):
+                    await self._client.cancel(job_id)
 
 
 @contextlib.asynccontextmanager

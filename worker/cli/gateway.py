@@ -108,6 +108,19 @@ def gateway(
     max_wait_seconds: Annotated[
         float, typer.Option(help="Longest `?wait=` for a job.", rich_help_panel=_LIMITS)
     ] = 60.0,
+    patience_seconds: Annotated[
+        float,
+        typer.Option(
+            help="How long answers that wait for rows outlast a server that is away.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 30.0,
+    stall_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Cut off who takes no byte of an answer for so long.", rich_help_panel=_LIMITS
+        ),
+    ] = 300.0,
     drain_seconds: Annotated[
         float,
         typer.Option(
@@ -160,6 +173,8 @@ def gateway(
                 max_body_bytes=max_body_bytes,
                 max_file_bytes=max_file_bytes,
                 max_wait_seconds=max_wait_seconds,
+                patience_seconds=patience_seconds,
+                stall_seconds=stall_seconds,
                 drain_seconds=drain_seconds,
                 data=batch_folder,
                 batches=BatchLimits(
