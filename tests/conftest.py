@@ -27,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--soak-steps", type=int, default=6_000, help="engine steps to make (%(default)s)"
     )
     soak.addoption("--soak-seed", type=int, default=0, help="the first search's seed (%(default)s)")
+    streams = parser.getgroup("streams", "tests/integration/test_gateway_soak.py")
+    streams.addoption(
+        "--soak-streams", type=int, default=50, help="of a round, at once (%(default)s)"
+    )
+    streams.addoption("--soak-rounds", type=int, default=6, help="to measure (%(default)s)")
     chaos = parser.getgroup("chaos", "tests/integration/chaos/test_chaos.py")
     chaos.addoption(
         "--chaos-seconds", type=float, default=25, help="how long to push jobs (%(default)s)"
