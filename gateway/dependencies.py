@@ -17,20 +17,24 @@ _BEARER = HTTPBearer(
 )
 
 
-def _services(request: Request) -> Services:
+# FastAPI runs what is not async on a thread, of which it has 40.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
+TheServices = Annotated[Services, Depends(_services)]
+
+
 async def _caller(
     request: Request,
+    services: TheServices,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> Caller:
     """Who asks, by the API key. Raises ApiError (401) for none or an unknown one."""
-    caller = _services(request).caller(credentials.credentials if credentials else None)
+    caller = services.caller(credentials.credentials if credentials else None)
     request.state.tenant = caller.tenant  # for the log
     return caller
 
 
-TheServices = Annotated[Services, Depends(_services)]
 TheCaller = Annotated[Caller, Depends(_caller)]

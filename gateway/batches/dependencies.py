@@ -10,7 +10,7 @@ from gateway.batches.desk import Desk
 from gateway.errors import ApiError
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     """Raises ApiError (404) where the gateway has no folder for them."""
     desk: Desk | None = request.app.state.desk
     if desk is None:
