@@ -98,6 +98,20 @@ def test_of_too_many_each_has_its_first_token_at_once_and_loses_none(engine: Eng
     assert reader.sizes("a") == reader.sizes("b") == reader.sizes("c") == [[1], [8]]
 
 
+def test_a_job_of_many_rows_is_told_as_seldom_as_many_jobs() -> None:
+    """It takes the steps as much time."""
+    model, _ = load_model("demo")
+    engine, reader = Engine(model, None, EngineConfig(max_rows=256)), Reader()
+    streams = Streams(engine, reader, 0, 100, most_per_second=16)
+    params = SamplingParams(max_tokens=4)
+    engine.submit(
+        Request(id="a", prompt_tokens=[1, 2], num_samples=256, params=params, stream=True)
+    )
+    streams.add(claim("a"))
+    run(engine, streams)
+    assert reader.sizes("a") == [[1] * 256, [3] * 256]
+
+
 def test_while_nothing_can_be_told_the_engine_keeps_it(engine: Engine) -> None:
     reader = Reader()
     streams = Streams(engine, reader, 0, 100)
