@@ -20,6 +20,9 @@ from jobs import (
     ServerUnavailableError,
 )
 
+_FINAL = {"X-Should-Retry": "false"}
+"""OpenAI's clients send a request again by themselves after 408, 409 and 5xx, unless told not to.
+Where a job has ended, that would run it anew: one that takes workers down would do so again."""
 _REFUSED = re.compile(r"(?:RequestError|InvalidJobError): (\w+): (.*)", re.DOTALL)
 
 
@@ -79,7 +82,7 @@ def api_error(error: JobsError) -> ApiError:
         case JobExistsError():
             return ApiError(409, text, code="job_exists")
         case JobCancelledError():
-            return ApiError(409, text, code="job_cancelled")
+            return ApiError(409, text, code="job_cancelled", headers=_FINAL)
         case JobFailedError():
             return _failure(error)
         case QueueFullError():
@@ -104,12 +107,17 @@ def _failure(error: JobFailedError) -> ApiError:
         return ApiError(400, f"{field}: {problem}", param=field, code="job_refused")
     if error.reason.startswith("deadline_seconds: "):
         return ApiError(
-            408, error.reason, kind="timeout_error", param="deadline_seconds", code="deadline"
+            408,
+            error.reason,
+            kind="timeout_error",
+            param="deadline_seconds",
+            code="deadline",
+            headers=_FINAL,
         )
     lines = error.reason.strip().splitlines() or [""]
     reason = lines[-1] if lines[0].startswith("Traceback") else error.reason
     text = f"job {error.job_id} failed: {reason}"
-    return ApiError(500, text, kind="server_error", code="job_failed")
+    return ApiError(500, text, kind="server_error", code="job_failed", headers=_FINAL)
 
 
 def unexpected_error(request_id: str) -> ApiError:

@@ -108,6 +108,23 @@ def test_a_deadline_that_passed_is_told(service: Service) -> None:
     assert (caught.value.status_code, caught.value.code) == (408, "deadline")
 
 
+def test_openais_client_does_not_run_a_job_that_ended_again(service: Service, ours: Client) -> None:
+    """As it would by itself: one that takes workers down would do so again and again."""
+
+    def num_failed() -> int:
+        (queue,) = ours.overview().queues
+        return queue.num_failed
+
+    asked = ASKED | {"prompt": "a", "extra_body": {"deadline_seconds": 1e-6}}
+    before = num_failed()
+    with (
+        openai.OpenAI(base_url=f"{service.http}/v1", api_key="none", max_retries=2) as client,
+        pytest.raises(openai.APIStatusError, match="deadline"),
+    ):
+        client.completions.create(**asked)
+    assert num_failed() == before + 1
+
+
 def test_no_server_is_told_with_the_time_to_wait() -> None:
     with (
         gateway_on("redis://127.0.0.1:1", IDLE) as served,
