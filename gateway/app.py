@@ -69,7 +69,7 @@ def _surround(app: FastAPI, config: GatewayConfig) -> None:
         max_bytes_at={_FILES: config.max_file_bytes + MAX_OVERHEAD_BYTES},
     )
     if config.allowed_hosts:
-        app.add_middleware(AllowedHosts, names=config.allowed_hosts)
+        app.add_middleware(AllowedHosts, names=config.allowed_hosts, origins=config.allowed_origins)
     app.add_middleware(RequestLog)
     app.add_middleware(RequestMeter, metrics=app.state.services.metrics)
     if config.allowed_origins:

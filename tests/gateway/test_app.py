@@ -204,6 +204,25 @@ def test_a_gateway_for_this_machine_answers_to_no_other_name(gateway: Gateway) -
         assert error["code"] == "host_not_allowed"
 
 
+def test_no_page_of_another_site_can_send_a_form_to_a_gateway_for_this_machine(
+    gateway: Gateway, tmp_path: Any
+) -> None:
+    names = ("127.0.0.1", "localhost")
+    client = gateway(allowed_hosts=names, data=tmp_path, allowed_origins=("https://a.example",))
+
+    def upload(**headers: str) -> Any:
+        sent = {"Host": "127.0.0.1:8000", **headers}
+        form: Any = {"files": {"file": ("a.jsonl", b"{}")}, "data": {"purpose": "batch"}}
+        return client.post("/v1/files", headers=sent, **form)
+
+    for origin in ("https://b.example", "null", "http://localhost:3000", "http://127.0.0.1"):
+        assert error_of(upload(Origin=origin), 403)["code"] == "origin_not_allowed"
+    assert client.get("/v1/files", headers={"Host": "localhost"}).json()["data"] == []
+    for origin in ("https://a.example", "http://127.0.0.1:8000"):
+        assert upload(Origin=origin).status_code == 200
+    assert upload().status_code == 200
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", "", "127.0.0.1.b"])
 def test_a_gateway_without_keys_is_for_this_machine_alone(host: str, tmp_path: Any) -> None:
     config = GatewayConfig(redis_url="unix:///nowhere")
