@@ -76,8 +76,7 @@ async def push(
 
     A quota is charged with the rows and tokens that they may come to.
     """
-    body = await json_body(request)
-    jobs = read_jobs(body, services.tokenizer)
+    jobs = await json_body(request, lambda body: read_jobs(body, services.tokenizer))
     if key is None:
         return Accepted(ids=await submit(services, caller, jobs))
     idempotency.check_key(key)

@@ -21,7 +21,6 @@ from gateway.openai.running import Running
 from gateway.services import Services
 from jobs import SampledRows
 
-_MANY_BYTES = 2**16
 _MANY_TOKENS = 2**14
 """Beyond these a thread does the work, so that other requests do not wait for it."""
 _DONE = b"data: [DONE]\n\n"
@@ -34,7 +33,7 @@ async def respond(
 ) -> Response:
     """Raises ApiError for what comes to no answer, before a stream has begun, and
     ClientDisconnect where the caller leaves."""
-    asked = await _read(request, services.served, read)
+    asked = await json_body(request, lambda body: read(body, services.served))
     key = uuid4().hex
     answer = Answer(services.served, asked, kind, key=key, created=int(time.time()))
     running = Running(services, caller, asked, key)
@@ -51,13 +50,6 @@ async def respond(
     if num_tokens > _MANY_TOKENS:
         return JSONResponse(await asyncio.to_thread(answer.whole, results))
     return JSONResponse(answer.whole(results))
-
-
-async def _read(request: Request, served: Served, read: Read) -> Asked:
-    body = await json_body(request)
-    if len(await request.body()) > _MANY_BYTES:
-        return await asyncio.to_thread(read, body, served)
-    return read(body, served)
 
 
 async def _events(running: Running, answer: Answer, asked: Asked) -> AsyncGenerator[bytes, None]:
