@@ -19,7 +19,7 @@ openai/       /v1/completions, /v1/chat/completions, /v1/models
 native/       /v1/jobs
 batches/      /v1/files, /v1/batches
 webhooks/     the process that tells services of jobs that ended
-overview.py   /overview: what a caller may see of queue and workers, with glances.py
+overview.py   /overview: what a caller may see of queue and workers, with glances.py and fresh.py
 page/         the web page: files that ask the routes above
 """
 

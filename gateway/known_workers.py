@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
+from gateway.fresh import Fresh
 from jobs import JobsError, ModelCard
 
 _FRESH_SECONDS = 2.0
@@ -18,18 +18,14 @@ class KnownWorkers:
     def __init__(self, ask: Callable[[str], Awaitable[dict[str, ModelCard]]]) -> None:
         """`ask` tells the cards of a queue's workers."""
         self._ask = ask
-        self._known: dict[str, tuple[float, Cards]] = {}
+        self._known = Fresh(self._read, _FRESH_SECONDS)
 
     async def cards(self, queue: str) -> Cards:
         """Of the workers that live; empty where there are none, or none can be asked."""
-        until, cards = self._known.get(queue, (0.0, ()))
-        if time.monotonic() < until:
-            return cards
-        if cards:  # meanwhile these do for others, and one request asks for all
-            self._known[queue] = time.monotonic() + _FRESH_SECONDS, cards
+        return await self._known.of(queue)
+
+    async def _read(self, queue: str) -> Cards:
         try:
-            cards = tuple((await self._ask(queue)).values())
+            return tuple((await self._ask(queue)).values())
         except JobsError:  # what the request is for finds out itself whether the server is there
-            cards = ()
-        self._known[queue] = time.monotonic() + _FRESH_SECONDS, cards
-        return cards
+            return ()
