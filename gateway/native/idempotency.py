@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 
@@ -23,33 +24,46 @@ def check_key(key: str) -> None:
         raise ApiError(400, f"{HEADER}: it must be {limit}", param=HEADER)
 
 
-def ids_of(caller: Caller, key: str, num_jobs: int) -> list[str]:
-    """The IDs of the jobs of a tenant's request under this key: always the same."""
-    digest = _digest(caller, key)
-    return [f"{digest[:32]}-{index}" for index in range(num_jobs)]
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keyed:
+    """A caller's request under a key. `body`: as it came."""
+
+    caller: Caller
+    key: str
+    body: bytes
+
+    def job_ids(self, num_jobs: int) -> list[str]:
+        """Of the request's jobs: always the same, and of another request never, also where the
+        key is forgotten and a job of its is still there."""
+        digest = _digest(self._name, self._fingerprint)
+        return [f"{digest[:32]}-{index}" for index in range(num_jobs)]
+
+    async def missing(self, server: Server, job_ids: list[str]) -> list[int]:
+        """Which of the request's jobs, by their index, are still to be pushed.
+
+        Raises ApiError (422) where the key came with another body before.
+        """
+        answer = await server.run("remember", self._name, self._fingerprint, _SECONDS, *job_ids)
+        known, missing = answer
+        if known.decode() != self._fingerprint:
+            raise ApiError(
+                422,
+                f"{HEADER}: this key came with another body before; another request needs a new "
+                "one",
+                param=HEADER,
+                code="idempotency_key_reused",
+            )
+        return [int(index) for index in missing]
+
+    @property
+    def _name(self) -> str:
+        return _digest(self.caller.queue, self.caller.tenant or "", self.key)
+
+    @property
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
 
 
-async def missing_jobs(
-    server: Server, caller: Caller, key: str, body: bytes, job_ids: list[str]
-) -> list[int]:
-    """Which of the request's jobs, by their index, are still to be pushed.
-
-    Raises ApiError (422) where the key came with another body before.
-    """
-    fingerprint = hashlib.sha256(body).hexdigest()
-    name = _digest(caller, key)
-    known, missing = await server.run("remember", name, fingerprint, _SECONDS, *job_ids)
-    if known.decode() != fingerprint:
-        raise ApiError(
-            422,
-            f"{HEADER}: this key came with another body before; another request needs a new one",
-            param=HEADER,
-            code="idempotency_key_reused",
-        )
-    return [int(index) for index in missing]
-
-
-def _digest(caller: Caller, key: str) -> str:
-    # No name has a zero byte, so no two callers can come to the same.
-    text = "\0".join([caller.queue, caller.tenant or "", key])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(*parts: str) -> str:
+    # None has a zero byte, so no others can come to the same.
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

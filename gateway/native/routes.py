@@ -80,10 +80,9 @@ async def push(
     if key is None:
         return Accepted(ids=await submit(services, caller, jobs))
     idempotency.check_key(key)
-    ids = idempotency.ids_of(caller, key, len(jobs))
-    missing = await idempotency.missing_jobs(
-        services.server, caller, key, await request.body(), ids
-    )
+    keyed = idempotency.Keyed(caller, key, await request.body())
+    ids = keyed.job_ids(len(jobs))
+    missing = await keyed.missing(services.server, ids)
     if missing:
         wanted = [jobs[index] for index in missing]
         # Where the same request came twice at once, the other one may have been quicker.

@@ -210,6 +210,17 @@ def test_a_request_that_is_sent_again_makes_no_second_job(
     assert pushed(api, JOB, **{"Idempotency-Key": f"{key}-2"})[0] not in ids
 
 
+def test_a_key_that_is_forgotten_leads_to_no_job_of_another_request(
+    api: TestClient, connection: redis.Redis
+) -> None:
+    """Jobs that failed may be kept for longer than the key is."""
+    key = {"Idempotency-Key": uuid4().hex}
+    (old,) = pushed(api, JOB, **key)
+    connection.delete(*connection.keys("rowmill:idempotency:*"))
+    (new,) = pushed(api, {**JOB, "seed": 8}, **key)
+    assert new != old and connection.exists(f"rq:job:{new}")
+
+
 def test_the_same_request_many_times_at_once_makes_one_job(
     api: TestClient, connection: redis.Redis
 ) -> None:
