@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from jobs.field_limits import flag, integer
 from jobs.generate_job import MAX_PRIORITY
@@ -17,6 +17,8 @@ from jobs.names import NAME, NAME_LIMIT
 PREFIX = "rk-"
 """By which people and scanners of secrets know a key."""
 MAX_PER_MINUTE = 10**12
+RESERVED = "rowmill."
+"""The names of tenants that are no caller's: such a one would see all callers' batches."""
 
 Name = Annotated[str, Field(pattern=NAME, description=NAME_LIMIT)]
 
@@ -27,7 +29,7 @@ class ApiKey(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    name: Name
+    name: str = Field(pattern=NAME, description=f"{NAME_LIMIT}, not beginning with {RESERVED}")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="the key's SHA-256, 64 hexadecimal digits"
     )
@@ -39,6 +41,13 @@ class ApiKey(BaseModel):
     expires: AwareDatetime | None = Field(
         default=None, description="None or a date and time with its zone: 2027-01-31T00:00:00Z"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_reserved_one(cls, name: str) -> str:
+        if name.startswith(RESERVED):
+            raise ValueError(name)
+        return name
 
     def has_hash(self, sha256: str) -> bool:
         """Takes the same time however much of it is right."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.access.api_key import RESERVED
 from gateway.batches.endpoint import Endpoint
 from gateway.batches.input_lines import input_lines
 from gateway.batches.results import place_of
@@ -14,7 +15,7 @@ from gateway.errors import ApiError
 from gateway.openai.asked import Asked
 from jobs import GenerateJob
 
-TENANT = "rowmill.batches"
+TENANT = f"{RESERVED}batches"
 """One for all batches: together they have one turn among the tenants of a queue, with the lowest
 priority, so that batches, however many, can't crowd out who waits for an answer."""
 

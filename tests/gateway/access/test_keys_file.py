@@ -122,6 +122,7 @@ BAD = {
     "no tables": ("keys = [1]", "key 1 is no table"),
     "no name": (f'[[keys]]\nsha256 = "{hash_of(KEY)}"', "name: leaving it out"),
     "a bad name": (entry("a b", KEY), "letters, digits"),
+    "the name of batches": (entry("rowmill.batches", KEY), "not beginning with rowmill."),
     "a bad queue": (entry("a", KEY, 'queue = "a@b"'), "letters, digits"),
     "an unknown field": (entry("a", KEY, "rows = 1"), "rows: this field"),
     "priority 0": (entry("a", KEY, "priority = 0"), "priority: 0 is not allowed"),
