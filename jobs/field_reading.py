@@ -5,9 +5,17 @@ from datetime import datetime
 
 from jobs.names import is_name
 
+_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\ufffd")
+"""All but the tab and the end of a line."""
+
+
+def printable(text: str) -> str:
+    """Without what makes a terminal do more than show it, whoever wrote it."""
+    return text.translate(_CONTROLS)
+
 
 def text_of(field: bytes | None) -> str:
-    return (field or b"").decode(errors="replace")
+    return printable((field or b"").decode(errors="replace"))
 
 
 def name_of(field: bytes | None) -> str | None:

@@ -85,7 +85,7 @@ def reason_of(field: bytes) -> str:
         text = zlib.decompressobj().decompress(b64decode(field[: 4 * _MOST_REASON]), _MOST_REASON)
     except (ValueError, zlib.error):
         return "what its worker said can't be read"
-    return text.decode(errors="replace")
+    return text_of(text)
 
 
 def _rows(field: bytes | None) -> SampledRows | None:

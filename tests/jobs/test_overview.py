@@ -103,6 +103,24 @@ def test_what_strangers_put_under_the_keys_harms_no_overview(
     client.cancel(good)
 
 
+def test_nothing_that_strangers_wrote_moves_a_terminal_that_shows_it(
+    client: Client, connection: redis.Redis
+) -> None:
+    written = "a\x1b]52;c;eA==\x07\x9b2J\r\x00 b\tc\nd"
+    reason = base64.b64encode(zlib.compress(written.encode()))
+    connection.hset("rq:job:spoiled", mapping={"status": "failed", "origin": "rowmill"})
+    connection.zadd("rq:failed:rowmill", {"spoiled": 1})
+    connection.xadd("rq:results:spoiled", {"type": 2, "exc_string": reason})
+    connection.sadd("rq:workers:rowmill", "rq:worker:w1")
+    connection.hset("rq:worker:w1", mapping={"hostname": written, "state": written})
+
+    told = client.overview()
+    shown = "a\ufffd]52;c;eA==\ufffd\ufffd2J\ufffd\ufffd b\tc"
+    assert told.failures[0].reason == shown
+    assert told.workers[0].host == told.workers[0].state == f"{shown}\nd"
+    assert client.life("spoiled").error == f"{shown}\nd"
+
+
 def test_a_worker_is_silent_once_its_lease_has_ended(
     client: Client, connection: redis.Redis
 ) -> None:

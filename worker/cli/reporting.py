@@ -18,6 +18,7 @@ from jobs import (
     ResultTimeoutError,
     ServerUnavailableError,
 )
+from jobs.field_reading import printable
 from vocab import TokenizerError
 from worker.cli.log_format import FORMATTERS, JsonFormatter, LogFormat, LogLevel
 from worker.config import ConfigError
@@ -156,4 +157,4 @@ def _print(text: str, colour: str = "red", level: int = logging.ERROR) -> None:
         logging.getLogger("rowmill").log(level, text)
         return
     err.print(f"[{colour}]rowmill:[/] ", end="")
-    err.print(text, markup=False, highlight=False, soft_wrap=True)
+    err.print(printable(text), markup=False, highlight=False, soft_wrap=True)
