@@ -9,7 +9,8 @@ export const forgetKey = () => sessionStorage.removeItem(KEY);
 // What the gateway says instead of an answer: `title` and `message` are for people.
 export class Refusal extends Error {
   constructor(status, error, retryAfter = null) {
-    super(error.message ?? "It gave no reason.");
+    const isKeyless = status === 401 && !storedKey(); // it speaks of headers to programs
+    super(isKeyless ? "Give one at the top of the page." : (error.message ?? "It gave no reason."));
     this.status = status;
     this.param = error.param ?? null;
     this.title = title(status, error, retryAfter);

@@ -24,7 +24,8 @@ async function look() {
   } catch (error) {
     const isRefusal = error instanceof Refusal;
     lacksKey = isRefusal && error.status === 401;
-    state("bad", isRefusal ? `${error.title}: ${error.message}` : "The gateway does not answer.");
+    const told = lacksKey ? error.title : `${error.title}: ${error.message}`;
+    state("bad", isRefusal ? told : "The gateway does not answer");
   }
   showLogin();
 }
@@ -44,7 +45,7 @@ async function login(event) {
   const key = element("key").value.trim();
   element("key").value = "";
   if (KEY.test(key)) keepKey(key);
-  else return playground.complain("This is no API key", "A key is one word of plain letters, digits and signs.");
+  else return playground.complain("This is no API key", "A key is a word of letters and digits.");
   element("error").hidden = true;
   await look();
   playground.showCurl();

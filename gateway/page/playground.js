@@ -36,14 +36,17 @@ export class Playground {
     this.#begin();
     try {
       const asked = { ...body, stream: true, return_token_ids: true };
-      for await (const chunk of stream(path, asked, own.signal)) chunk.choices.forEach((its) => rows.take(its));
+      for await (const chunk of stream(path, asked, own.signal)) {
+        for (const choice of chunk.choices) rows.take(choice);
+      }
       write("progress", `Done: ${count(body.n, "row")}, ${count(rows.numTokens, "token")}.`);
     } catch (error) {
       if (own.signal.aborted) {
         if (this.#running === own) write("progress", "Stopped.");
       } else this.#fail(error);
     } finally {
-      rows.end();
+      if (rows.numTokens) rows.end();
+      else if (this.#running === own) element("rows").replaceChildren();
       if (this.#running === own) this.#end();
     }
   }
@@ -80,7 +83,8 @@ export class Playground {
       this.complain(error.title, error.message);
       this.#mark(error.param);
     } else if (this.#rows.numTokens) {
-      this.complain("The connection to the gateway broke", "Sample again: the same seed gives the same rows.");
+      const message = "Sample again: the same seed gives the same rows.";
+      this.complain("The connection to the gateway broke", message);
     } else this.complain("The gateway does not answer", "It may be stopped, or the network is away.");
   }
 

@@ -11,6 +11,7 @@ from gateway.access.new_key import add_key
 from jobs import Client
 from tests.gateway.conftest import SERVED
 from tests.gateway.page.conftest import Open, page_of
+from tests.gateway.page.test_playground import rows_of
 from tests.integration.conftest import WorkerProcess
 from tests.waiting import until
 
@@ -43,7 +44,7 @@ def test_where_keys_are_a_key_is_asked_for_and_stays_in_the_tab(
         page = open_page(gateway)
         page.locator("#state.bad", has_text="An API key is needed").wait_for()
         page.click("#sample")
-        assert "Authorization" in told(page, "An API key is needed")
+        assert "at the top of the page" in told(page, "An API key is needed")
         log_in(page, f"{key}x")
         page.locator("#state.bad", has_text="This API key does not count").wait_for()
         assert page.evaluate("document.activeElement.id") == "key"
@@ -71,6 +72,7 @@ def test_a_field_that_is_wrong_is_named_and_marked(served: Any, open_page: Open)
     page.fill("#max_tokens", "100000")
     page.click("#sample")
     assert "at most" in told(page, "max_tokens was not taken")
+    assert rows_of(page) == []
     field = page.locator("#max_tokens")
     assert field.get_attribute("aria-invalid") == "true"
     assert page.evaluate("document.activeElement.id") == "max_tokens"
