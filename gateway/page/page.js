@@ -13,11 +13,7 @@ let lacksKey = false;
 
 async function look() {
   try {
-    if (playground.model === null) {
-      const models = await (await ask("v1/models")).json();
-      playground.model = models.data[0]?.id ?? null;
-      playground.showCurl();
-    }
+    await playground.findModel();
     playground.numWorkers = show(await (await ask("overview")).json(), playground.model);
     playground.tell();
     lacksKey = false;

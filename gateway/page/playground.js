@@ -1,6 +1,6 @@
 // The playground: a request as the form says it, sent, stopped, and as a curl line.
 
-import { Refusal, storedKey, stream } from "./gateway.js";
+import { ask, Refusal, storedKey, stream } from "./gateway.js";
 import { count, write } from "./glance.js";
 import { Rows } from "./rows.js";
 
@@ -25,6 +25,14 @@ export class Playground {
     };
   }
 
+  // Raises as `ask` does.
+  async findModel() {
+    if (this.model !== null) return;
+    const models = await (await ask("v1/models")).json();
+    this.model = models.data[0].id;
+    this.showCurl();
+  }
+
   async sample() {
     this.stop();
     const own = (this.#running = new AbortController());
@@ -35,7 +43,8 @@ export class Playground {
     }));
     this.#begin();
     try {
-      const asked = { ...body, stream: true, return_token_ids: true };
+      await this.findModel();
+      const asked = { ...body, model: this.model, stream: true, return_token_ids: true };
       for await (const chunk of stream(path, asked, own.signal)) {
         for (const choice of chunk.choices) rows.take(choice);
       }

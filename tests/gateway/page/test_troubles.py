@@ -142,3 +142,16 @@ def test_a_quota_that_is_used_up_is_told_with_the_time(
         page.locator("#progress", has_text="Done").wait_for()
         page.click("#sample")
         assert "rows_per_minute" in told(page, "Not now: try again in ")
+
+
+def test_who_is_quicker_than_the_page_is_served_as_well(served: Any, open_page: Open) -> None:
+    page = open_page(served)
+    held: list[Any] = []
+    page.route("**/v1/models", lambda route: held.append(route))
+    page.reload()
+    page.click("#sample")
+    until(lambda: page.evaluate("1") and len(held) == 2, what="the page to ask for the model")
+    for route in held:
+        route.continue_()
+    page.locator("#progress", has_text="Done").wait_for()
+    assert '"model":"demo"' in str(page.locator("#curl").text_content())
