@@ -1,4 +1,4 @@
-"""Serves a gateway's metrics on a port of their own, which callers need not reach."""
+"""Serves metrics on a port of their own, which a gateway's callers need not reach."""
 
 from __future__ import annotations
 

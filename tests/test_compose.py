@@ -217,7 +217,7 @@ def test_a_service_of_ours_has_a_command_with_the_options_that_it_gives(
     assert given <= options_of(command)
 
 
-@pytest.mark.parametrize("name", ["worker", "worker-gpu", "gateway"])
+@pytest.mark.parametrize("name", ["worker", "worker-gpu", "gateway", "webhooks"])
 def test_a_service_is_healthy_once_it_is_ready(services: dict[str, Any], name: str) -> None:
     """By Python, which the image has; and at the port that the command names."""
     command, (kind, python, flag, program) = (
@@ -226,7 +226,8 @@ def test_a_service_is_healthy_once_it_is_ready(services: dict[str, Any], name: s
     )
     assert (kind, python, flag) == ("CMD", "python", "-c")
     port = command[command.index("--port" if name == "gateway" else "--metrics-port") + 1]
-    assert f"http://127.0.0.1:{port}/readyz" in program
+    path = "metrics" if name == "webhooks" else "readyz"
+    assert f"http://127.0.0.1:{port}/{path}" in program
     refused = program.replace(f":{port}/", ":1/")
     assert subprocess.run([sys.executable, "-c", refused], stderr=subprocess.DEVNULL).returncode
 
@@ -281,7 +282,7 @@ def test_prometheus_asks_the_services_at_the_ports_that_they_name(
     for job in config["scrape_configs"]:
         (found,) = job["dns_sd_configs"]
         asked.update(dict.fromkeys(found["names"], str(found["port"])))
-    assert set(asked) == {"worker", "worker-gpu", "gateway"}
+    assert set(asked) == {"worker", "worker-gpu", "gateway", "webhooks"}
     for name, port in asked.items():
         command = services[name]["command"]
         assert command[command.index("--metrics-port") + 1] == port

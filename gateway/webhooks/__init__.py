@@ -13,12 +13,14 @@ addresses.py       which these are
 host_line.py       HostLine: who waits for one host
 back_off.py        BackOff: when it is tried again
 counters.py        WebhookCounters
+webhook_metrics.py these for Prometheus
 """
 
 from gateway.webhooks.config import WebhooksConfig, WebhooksConfigError
 from gateway.webhooks.counters import WebhookCounters
 from gateway.webhooks.run_webhooks import run_webhooks
 from gateway.webhooks.secrets_file import SecretsFile
+from gateway.webhooks.webhook_metrics import webhook_registry
 
 __all__ = [
     "SecretsFile",
@@ -26,4 +28,5 @@ __all__ = [
     "WebhooksConfig",
     "WebhooksConfigError",
     "run_webhooks",
+    "webhook_registry",
 ]

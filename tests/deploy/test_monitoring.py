@@ -41,10 +41,11 @@ QUEUE = "monitored"
 
 @dataclasses.dataclass(frozen=True)
 class Monitored:
-    """`worker`, `gateway`: where their metrics are, as http://host:port."""
+    """`worker`, `gateway`, `webhooks`: where their metrics are, as http://host:port."""
 
     worker: str
     gateway: str
+    webhooks: str
     worker_log: Path
 
 
@@ -59,14 +60,20 @@ def address_in(log: Path, pattern: str) -> str:
 def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     """A worker and a gateway that have run some jobs, one of them streamed."""
     folder = tmp_path_factory.mktemp("monitored")
-    logs = folder / "worker.log", folder / "gateway.log"
+    logs = folder / "worker.log", folder / "gateway.log", folder / "webhooks.log"
+    secrets = folder / "secrets.toml"
+    secrets.touch(mode=0o600)
+    secrets.write_text('default = ["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"]\n')
     with embedded_server() as url:
         worker = WorkerProcess(url, QUEUE, logs[0], ["--metrics-port", "0", "--lease", "1"])
         command = [sys.executable, "-m", "worker.cli", "gateway", "--redis", url]
         command += ["--queue", QUEUE, "--port", "0", "--metrics-port", "0"]
         command += ["--batch-folder", str(folder / "batches")]
-        with logs[1].open("wb") as output:
+        sending = [sys.executable, "-m", "worker.cli", "webhooks", "--redis", url]
+        sending += ["--queue", QUEUE, "--secrets", str(secrets), "--metrics-port", "0"]
+        with logs[1].open("wb") as output, logs[2].open("wb") as told:
             gateway = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            webhooks = subprocess.Popen(sending, stdout=told, stderr=subprocess.STDOUT)
         try:
             worker.wait_until_ready()
             http = address_in(logs[1], r"running on (http://\S+)")
@@ -74,10 +81,11 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
             yield Monitored(
                 worker=address_in(logs[0], r"health at (http://\S+)"),
                 gateway=address_in(logs[1], r"metrics at (http://\S+)/metrics"),
+                webhooks=address_in(logs[2], r"metrics at (http://\S+)/metrics"),
                 worker_log=logs[0],
             )
         finally:
-            for process in (worker.process, gateway):
+            for process in (worker.process, gateway, webhooks):
                 process.kill()
                 process.wait()
 
@@ -97,6 +105,7 @@ def asked(monitored: Monitored, tmp_path_factory: pytest.TempPathFactory) -> Ite
     targets = {
         "rowmill-worker": monitored.worker.removeprefix("http://"),
         "rowmill-gateway": monitored.gateway.removeprefix("http://"),
+        "rowmill-webhooks": monitored.webhooks.removeprefix("http://"),
     }
     with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as started:
         for job in targets:
@@ -105,8 +114,9 @@ def asked(monitored: Monitored, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def told(monitored: Monitored) -> tuple[Scrape, Scrape]:
-    return scrape(monitored.worker), scrape(monitored.gateway)
+def told(monitored: Monitored) -> tuple[Scrape, ...]:
+    addresses = (monitored.worker, monitored.gateway, monitored.webhooks)
+    return tuple(scrape(address) for address in addresses)
 
 
 def is_ours(name: str) -> bool:
@@ -114,13 +124,13 @@ def is_ours(name: str) -> bool:
     return name.startswith("rowmill:") and not name.endswith("_created")
 
 
-def test_every_metric_of_the_dashboard_and_the_alerts_is_told(told: tuple[Scrape, Scrape]) -> None:
-    known = told[0].names | told[1].names
+def test_every_metric_of_the_dashboard_and_the_alerts_is_told(told: tuple[Scrape, ...]) -> None:
+    known = set().union(*(seen.names for seen in told))
     for expression in (*panel_expressions(), *alerts().values()):
         assert set(metrics_in(expression)) <= known, expression
 
 
-def test_every_metric_that_is_told_is_on_the_dashboard(told: tuple[Scrape, Scrape]) -> None:
+def test_every_metric_that_is_told_is_on_the_dashboard(told: tuple[Scrape, ...]) -> None:
     shown = {name for expression in panel_expressions() for name in metrics_in(expression)}
     for seen in told:
         for family in seen.families.values():
@@ -129,13 +139,13 @@ def test_every_metric_that_is_told_is_on_the_dashboard(told: tuple[Scrape, Scrap
                 assert names & shown, family.name
 
 
-def test_every_metric_that_is_told_is_documented(told: tuple[Scrape, Scrape]) -> None:
+def test_every_metric_that_is_told_is_documented(told: tuple[Scrape, ...]) -> None:
     documented = (ROOT / "docs/monitoring.md").read_text()
     for seen in told:
         for family in seen.families.values():
             ending = "_total" if family.type == "counter" else ""
             if is_ours(family.name):
-                name = family.name.removeprefix("rowmill:").removeprefix("gateway_")
+                name = re.sub("^rowmill:(gateway_|webhooks_)?", "", family.name)
                 assert f"`{name}{ending}`" in documented, family.name
 
 
@@ -169,7 +179,7 @@ def test_every_variable_of_the_dashboard_has_values(asked: Prometheus) -> None:
 
 @needs_prometheus
 def test_prometheus_has_the_counts_that_were_told(
-    asked: Prometheus, told: tuple[Scrape, Scrape]
+    asked: Prometheus, told: tuple[Scrape, ...]
 ) -> None:
     for seen, name in (
         (told[0], "rowmill:generation_tokens_total"),
@@ -221,7 +231,7 @@ def test_promtool_finds_nothing_to_mend_in_what_is_told(monitored: Monitored) ->
     """But for the colons, which are vLLM's."""
     import urllib.request
 
-    for address in (monitored.worker, monitored.gateway):
+    for address in (monitored.worker, monitored.gateway, monitored.webhooks):
         with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
             text = answer.read()
         result = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True)

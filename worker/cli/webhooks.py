@@ -47,6 +47,16 @@ def webhooks(
     longest_retry: Annotated[
         float, typer.Option(help="Most seconds from one attempt to the next.")
     ] = 21600.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics by HTTP there; 0: on a free one.",
+            show_default="off",
+        ),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address to serve them on.")] = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
     log_format: LogForm = LogFormat.TEXT,
     log_level: LogLeast = None,
@@ -57,13 +67,17 @@ def webhooks(
     """
     with reported_errors():
         import asyncio
+        import contextlib
 
+        from gateway.config import GatewayConfigError
+        from gateway.metrics_server import serving_metrics
         from gateway.webhooks import (
             SecretsFile,
             WebhookCounters,
             WebhooksConfig,
             WebhooksConfigError,
             run_webhooks,
+            webhook_registry,
         )
 
         try:
@@ -89,6 +103,11 @@ def webhooks(
                 first_retry=first_retry,
                 longest_retry=longest_retry,
             )
-            asyncio.run(run_webhooks(config, signing, WebhookCounters()))
-        except WebhooksConfigError as error:
+            counters = WebhookCounters()
+            with contextlib.ExitStack() as stack:
+                if metrics_port is not None:
+                    registry = webhook_registry(counters)
+                    stack.enter_context(serving_metrics(metrics_host, metrics_port, registry))
+                asyncio.run(run_webhooks(config, signing, counters))
+        except (GatewayConfigError, WebhooksConfigError) as error:
             raise BadInputError(str(error)) from error
