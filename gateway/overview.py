@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.dependencies import TheCaller, TheServices
-from gateway.error_docs import errors
+from gateway.error_docs import errors, shown
 from gateway.errors import ApiError
 from jobs import Overview, PermissionDeniedError
 
@@ -71,7 +71,54 @@ class Seen(_Seen):
         return cls.model_validate(overview)
 
 
-@router.get("/overview", summary="The queue at a glance", responses=errors(401, 503))
+_SEEN = {
+    "now": 1767225600.5,
+    "queues": [
+        {
+            "queue": "rowmill",
+            "tenant": "acme",
+            "num_waiting": 3,
+            "num_running": 8,
+            "num_scheduled": 0,
+            "num_finished": 1204,
+            "num_failed": 1,
+            "num_cancelled": 0,
+            "oldest_seconds": 0.8,
+        }
+    ],
+    "workers": [
+        {
+            "name": "9b2f61c0d4e84a7f",
+            "state": "busy",
+            "is_silent": False,
+            "running_rows": 32,
+            "max_rows": 64,
+            "tokens_per_second": 1830.4,
+            "kv_tokens": 9216,
+            "kv_budget_tokens": 65536,
+            "reproducible": True,
+            "heartbeat_seconds": 1.2,
+        }
+    ],
+    "failures": [
+        {
+            "job_id": "4f1c",
+            "queue": "rowmill",
+            "tenant": "acme",
+            "at": 1767225540.0,
+            "reason": "deadline_seconds: the deadline passed before the job was done",
+        }
+    ],
+    "num_queues_left_out": 0,
+    "num_workers_left_out": 0,
+}
+
+
+@router.get(
+    "/overview",
+    summary="The queue at a glance",
+    responses={**shown(_SEEN), **errors(401, 503)},
+)
 async def get_overview(services: TheServices, caller: TheCaller) -> Seen:
     """Jobs by where they stand, the workers, and what failed last.
 
