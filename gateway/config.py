@@ -36,6 +36,10 @@ class GatewayConfig:
     """Folder of files and batches; None: there are none."""
     max_queued: int | None = None
     """Most jobs that wait for a worker, of each tenant; None: no limit."""
+    result_ttl: int = 24 * 3600
+    """Seconds for which jobs of Rowmill's own API are kept after their end."""
+    answer_ttl: int = 3600
+    """Likewise those of OpenAI's, whose rows the caller has then: for who looks into them."""
     max_body_bytes: int = 16 * 2**20
     """Of a request's body."""
     max_file_bytes: int = 200 * 2**20
@@ -70,6 +74,8 @@ class GatewayConfig:
                 raise GatewayConfigError(f"batches.{name} must be above 0, not {value:g}")
         if self.max_queued is not None:
             self._check("max_queued", 1, 2**31 - 1)
+        for name in ("result_ttl", "answer_ttl"):
+            self._check(name, 1, 2**31 - 1)
         self._check("max_wait_seconds", 0, _LONGEST)
         self._check("heartbeat_seconds", 0.01, _LONGEST)
         self._check("patience_seconds", 0, _LONGEST)

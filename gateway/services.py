@@ -38,22 +38,27 @@ class Services:
         self.served = Served(config.model_name, self.tokenizer)
         self.created = int(time.time())
         """When it began, in seconds since 1970."""
-        self._clients: dict[str, AsyncClient] = {}
+        self._clients: dict[tuple[str, bool], AsyncClient] = {}
 
     def caller(self, key: str | None) -> Caller:
         """Who brings this API key. Raises ApiError (401)."""
         return caller_of(self.config, self._keys, key)
 
-    def client(self, queue: str) -> AsyncClient:
-        """Of a queue: that of the caller whose jobs are meant."""
-        if queue not in self._clients:
-            self._clients[queue] = AsyncClient(
+    def client(self, queue: str, *, is_awaited: bool = False) -> AsyncClient:
+        """Of a queue: that of the caller whose jobs are meant. `is_awaited`: it pushes jobs for
+        whose rows somebody waits, so that they need not be kept for long."""
+        key = (queue, is_awaited)
+        if key not in self._clients:
+            ttl = self.config.answer_ttl if is_awaited else self.config.result_ttl
+            self._clients[key] = AsyncClient(
                 self.config.redis_url,
                 queue,
+                result_ttl=ttl,
+                failure_ttl=ttl,
                 max_queued=self.config.max_queued,
                 wait_when_away=self.config.patience_seconds,
             )
-        return self._clients[queue]
+        return self._clients[key]
 
     async def close(self) -> None:
         for client in self._clients.values():

@@ -17,8 +17,11 @@ async def submit(
     caller: Caller,
     jobs: Sequence[GenerateJob],
     job_ids: Sequence[str] | None = None,
+    *,
+    is_awaited: bool = False,
 ) -> list[str]:
     """Push a caller's jobs, as that one's tenant and with its priority; returns their IDs.
+    `is_awaited`: the caller waits for their rows.
 
     All are checked, and the caller's quotas charged for all, before any is queued; all are queued
     or none. Raises ApiError where a quota is used up or the queue is full, and JobsError;
@@ -38,7 +41,7 @@ async def submit(
     except ApiError as error:
         services.metrics.note_refusal(error)
         raise
-    client = services.client(caller.queue)
+    client = services.client(caller.queue, is_awaited=is_awaited)
     try:
         pushed = await client.submit_many(owned, job_ids=job_ids)
     except QueueFullError as error:  # others came first since we looked

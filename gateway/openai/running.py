@@ -37,7 +37,7 @@ class Running:
         self._services = services
         self._caller = caller
         self._asked = asked
-        self._client = services.client(caller.queue)
+        self._client = services.client(caller.queue, is_awaited=True)
         others = (f"{key}-{index}" for index in range(1, len(asked.jobs)))
         self.job_ids = [key, *others]
         self._open: set[str] = set()
@@ -47,7 +47,8 @@ class Running:
         """Queue the jobs. Raises ApiError; then none of them goes on."""
         self._open = set(self.job_ids)
         try:
-            await submit(self._services, self._caller, self._asked.jobs, self.job_ids)
+            jobs = self._asked.jobs
+            await submit(self._services, self._caller, jobs, self.job_ids, is_awaited=True)
         except InvalidJobError as error:
             self._open.clear()  # nothing was queued
             if len(self.job_ids) == 1:

@@ -105,6 +105,18 @@ def gateway(
         int,
         typer.Option(min=1, help="Most jobs of a batch at once.", rich_help_panel=_BATCHES),
     ] = 256,
+    result_ttl: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Seconds for which jobs of /v1/jobs are kept after their end.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 86_400,
+    answer_ttl: Annotated[
+        int,
+        typer.Option(min=1, help="Likewise of OpenAI's API.", rich_help_panel=_LIMITS),
+    ] = 3600,
     max_wait_seconds: Annotated[
         float, typer.Option(help="Longest `?wait=` for a job.", rich_help_panel=_LIMITS)
     ] = 60.0,
@@ -170,6 +182,8 @@ def gateway(
                 allowed_hosts=() if keys else (*LOOPBACK, host),
                 allows_private_webhooks=allow_private_webhooks,
                 max_queued=max_queued,
+                result_ttl=result_ttl,
+                answer_ttl=answer_ttl,
                 max_body_bytes=max_body_bytes,
                 max_file_bytes=max_file_bytes,
                 max_wait_seconds=max_wait_seconds,

@@ -11,6 +11,7 @@ import pytest
 from openai.types import Completion
 
 from jobs import Client
+from jobs.connection import open_connection
 from jobs.dataset.seeds import derive_seed
 from tests.gateway.openai.conftest import Service
 from vocab import ByteTokenizer
@@ -40,6 +41,16 @@ def test_rows_are_those_of_the_client(theirs: openai.OpenAI, ours: Client) -> No
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
     assert answer.system_fingerprint and len(answer.system_fingerprint) == 64
     assert answer.reproducible is True and answer.seed == 7  # type: ignore[attr-defined]
+
+
+def test_jobs_are_kept_for_less_long_than_those_that_nobody_waits_for(
+    theirs: openai.OpenAI, service: Service
+) -> None:
+    answer = theirs.completions.create(model="demo", prompt="2+2", max_tokens=4)
+    with open_connection(service.url) as connection:
+        left: Any = connection.ttl(f"rq:job:{answer.id.removeprefix('cmpl-')}")
+        rows: Any = connection.ttl(f"rq:results:{answer.id.removeprefix('cmpl-')}")
+    assert 0 < left <= 3600 and 0 < rows <= 3600
 
 
 def test_a_request_without_a_seed_is_told_the_one_that_repeats_it(theirs: openai.OpenAI) -> None:
