@@ -4,13 +4,14 @@ STEPS ?= 200000
 MINUTES ?= 10
 PROCESSES ?= 2
 PROMPTS ?= 2000
+STREAMS ?= 500
 ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test soak chaos storm check clean
+.PHONY: help install demo bench test soak chaos storm streams check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,7 @@ help: ## list the targets
 	@echo "  STEPS=200000       how many engine steps a soak makes"
 	@echo "  MINUTES=10         how long a chaos run pushes jobs"
 	@echo "  PROMPTS=2000       how many prompts a storm samples"
+	@echo "  STREAMS=500        how many streams a gateway bears at once"
 
 install: $(STAMP) ## make .venv with what is tested; nothing to do when it is current
 
@@ -53,6 +55,10 @@ storm: install ## kill rowmill sample and all that it starts, until PROMPTS prom
 	$(BIN)/python -m pytest -s tests/integration/chaos/test_sample_storm.py \
 		tests/integration/test_sample_kill.py --kill-stride 1 --timeout 0 \
 		--sample-prompts $(PROMPTS) $(ARGS)
+
+streams: install ## let a gateway bear STREAMS streams at once, over and over; it must not grow
+	$(BIN)/python -m pytest -s tests/integration/test_gateway_soak.py --timeout 0 \
+		--soak-streams $(STREAMS) --soak-rounds 20 $(ARGS)
 
 check: install ## lint, format, types and the import arrows
 	$(BIN)/ruff check .
