@@ -14,14 +14,15 @@ class Server:
     def __init__(self, url: str) -> None:
         """Raises InvalidJobError for a bad URL, without a part of it."""
         self._redis = open_async_connection(url)
-        self._address = address_of(self._redis)
+        self.address = address_of(self._redis)
+        """Without a password."""
         self._scripts: dict[str, Any] = {}
 
     async def run(self, script: str, *args: str | int) -> Any:
         """Run `lua/<script>.lua` of the gateway, as a whole."""
         if script not in self._scripts:
             self._scripts[script] = register_script(self._redis, "gateway", script)
-        with server_errors(self._address):
+        with server_errors(self.address):
             return await self._scripts[script](*args)
 
     async def close(self) -> None:

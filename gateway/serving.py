@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import math
 import signal
 import socket
@@ -23,6 +24,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LAST_SECONDS = 5
 """For what was told to end."""
 
+log = logging.getLogger("rowmill.gateway")
+
 
 def serve(
     config: GatewayConfig, host: str, port: int, metrics: tuple[str, int] | None = None
@@ -30,7 +33,8 @@ def serve(
     """Serve until SIGTERM or SIGINT; then open requests have `drain_seconds`, and a second signal
     ends them at once. `metrics`: where Prometheus may ask.
 
-    Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens.
+    Raises GatewayConfigError, TokenizerError and InvalidJobError before it listens, and
+    GatewayConfigError where it can't.
     """
     check_address(host, config)
     raise_file_limit()
@@ -50,6 +54,7 @@ def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         host=host,
         port=port,
         log_config=None,
+        log_level=logging.WARNING,  # when it listens and stops we say, and what it serves
         access_log=False,  # RequestLog has more
         server_header=False,
         timeout_graceful_shutdown=math.ceil(services.config.drain_seconds) + _LAST_SECONDS,
@@ -73,6 +78,10 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
@@ -81,14 +90,34 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # how uvicorn says that there is no such address, or no room
+            host, port = self.config.host, self.config.port
+            raise GatewayConfigError(
+                f"port: can't listen on {host}, port {port}: {error.__context__}"
+            ) from error
         for server in getattr(self, "servers", ()):  # none where it did not start
             for listener in server.sockets:
                 cut_off_after(listener.fileno(), self._services.config.stall_seconds)
+        self._tell_where()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._services.shutdown.begin(self._services.config.drain_seconds)
+        seconds = self._services.config.drain_seconds
+        log.info("stopping: open requests have %g s to end", seconds)
+        self._services.shutdown.begin(seconds)
         await super().shutdown(sockets)
+
+    def _tell_where(self) -> None:
+        config = self._services.config
+        addresses = [it.getsockname() for each in self.servers for it in each.sockets]
+        log.info(
+            "serves %s on queue %s of %s, running on %s",
+            config.model_name,
+            config.queue,
+            self._services.server.address,
+            ", ".join(sorted(_url(host, port) for host, port, *_ in addresses)),
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and self._loop is not None:

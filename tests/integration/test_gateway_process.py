@@ -66,7 +66,7 @@ def test_a_gateway_that_is_told_to_stop_ends_its_streams_with_a_word(
     with httpx2.stream("GET", f"{gateway.url}/v1/jobs/{job_id}/stream", timeout=50) as response:
         for _ in range(signals):
             gateway.process.send_signal(signal.SIGTERM)
-            until(lambda: "Shutting down" in gateway.log, what="it to begin")
+            until(lambda: "stopping:" in gateway.log, what="it to begin")
         text = response.read().decode()
     assert text.startswith("event: error\n") and '"code":"shutting_down"' in text
     assert gateway.process.wait(30) == 0, gateway.log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,3 +95,11 @@ def test_a_file_that_is_something_else_is_left_alone(path: Path) -> None:
 def test_a_bad_option_is_told_before_the_gateway_listens(arguments: list[str], told: str) -> None:
     result = rowmill("gateway", "--port", "0", *arguments)
     assert result.exit_code == 2 and told in result.stderr and "secret@" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_told_as_a_bad_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = rowmill("gateway", "--port", str(port))
+    assert result.exit_code == 2
+    assert f"port: can't listen on 127.0.0.1, port {port}" in result.stderr
