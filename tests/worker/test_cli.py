@@ -253,6 +253,12 @@ def test_no_server_is_3_and_the_password_is_not_shown(rowmill: Rowmill) -> None:
         assert "secret" not in result.output
 
 
+def test_who_comes_before_a_worker_is_told_what_starts_its_server(tmp_path: Path) -> None:
+    arguments = ["result", "a", "--data", str(tmp_path)]
+    result = CliRunner(env={"ROWMILL_REDIS": ""}).invoke(app, arguments)
+    assert result.exit_code == 3 and "`rowmill worker` starts it" in result.stderr
+
+
 def test_rows_are_lines_in_the_order_given_with_their_text(
     rowmill: Rowmill, client: Client, make_ledger: MakeLedger
 ) -> None:

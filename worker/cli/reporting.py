@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -22,7 +23,7 @@ from jobs.field_reading import printable
 from vocab import TokenizerError
 from worker.cli.log_format import FORMATTERS, JsonFormatter, LogFormat, LogLevel
 from worker.config import ConfigError
-from worker.embedded import EmbeddedServerError
+from worker.embedded import SOCKET, EmbeddedServerError
 from worker.local_fleet import LocalFleetError
 
 out = Console()
@@ -83,9 +84,17 @@ def _reported() -> Iterator[None]:
         raise typer.Exit(Exit.BAD_INPUT) from None
     except _EXPECTED as error:
         _print(f"{error}")
-        for note in getattr(error, "__notes__", []):
+        for note in [*getattr(error, "__notes__", []), *_hints(error)]:
             _print(note)
         raise typer.Exit(exit_code(error)) from None
+
+
+def _hints(error: Exception) -> Iterator[str]:
+    """What somebody may do about it who has just come."""
+    if isinstance(error, ServerUnavailableError):
+        socket = Path(error.address.removeprefix("unix://"))
+        if socket.name == SOCKET and not socket.exists():
+            yield "`rowmill worker` starts it, with the same --data; --redis names another server"
 
 
 def exit_code(error: Exception) -> Exit:
