@@ -98,8 +98,8 @@ class Overview:
 
     @property
     def totals(self) -> Totals:
-        """Of what is shown."""
-        workers = self.workers
+        """Of what is shown; workers that are silent don't count, as they run nothing more."""
+        workers = [worker for worker in self.workers if not worker.is_silent]
         return Totals(
             num_waiting=sum(queue.num_waiting for queue in self.queues),
             num_running=sum(queue.num_running for queue in self.queues),

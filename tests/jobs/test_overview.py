@@ -129,6 +129,7 @@ def test_a_worker_is_silent_once_its_lease_has_ended(
     connection.hset("rq:worker:w1", mapping={"beat_at": now - 3600, "lease": 15})
     connection.hset("rq:worker:w2", mapping={"beat_at": now, "lease": 15})
     assert [worker.is_silent for worker in client.overview().workers] == [True, False]
+    assert client.overview().totals.num_workers == 1, "who is silent runs nothing more"
 
 
 def test_what_is_asked_does_not_grow_with_the_jobs(client: Client, connection: redis.Redis) -> None:

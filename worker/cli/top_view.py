@@ -60,6 +60,7 @@ class OverviewView:
 def _headline(overview: Overview) -> Columns:
     """Parts that stay whole where the line is broken."""
     totals = overview.totals
+    num_silent = sum(worker.is_silent for worker in overview.workers)
     share = f" of {totals.max_rows}" if totals.max_rows else ""
     parts = [
         (f"{totals.num_waiting} waiting", "bold"),
@@ -67,10 +68,15 @@ def _headline(overview: Overview) -> Columns:
         (f"{totals.num_failed} failed", "red" if totals.num_failed else ""),
         (f"{totals.running_rows}{share} rows", ""),
         (f"{totals.tokens_per_second:.0f} tokens/s", "bold"),
-        (f"{totals.num_workers} workers", "" if totals.num_workers else "red"),
+        (_counted(totals.num_workers, "worker"), "" if totals.num_workers else "red"),
+        *([(f"{num_silent} silent", "red")] if num_silent else []),
         (f"{clock_time(overview.now)} UTC", "dim"),
     ]
     return Columns([Text(text, style) for text, style in parts], padding=(0, 3))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _table(columns: Sequence[Column[T]], items: Sequence[T], width: int, empty: str) -> Table:
