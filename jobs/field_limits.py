@@ -68,11 +68,17 @@ def explained(model: type[BaseModel], error: ValidationError) -> InvalidJobError
 
 
 def unknown_field(
-    model: type[BaseModel], field: str, beside: tuple[str, ...] = ()
+    model: type[BaseModel],
+    field: str,
+    *,
+    beside: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
 ) -> InvalidJobError:
-    """`beside` are names that would do although they are no field of the model."""
+    """`beside` are names that would do although they are no field of the model; those of `without`
+    would not, although they are."""
     is_plain = field.isidentifier() and len(field) <= _LONGEST_NAME
-    limit = f"one of {', '.join([*model.model_fields, *beside])}"
+    names = [name for name in model.model_fields if name not in without]
+    limit = f"one of {', '.join([*names, *beside])}"
     return InvalidJobError(field if is_plain else brief(field), "this field", limit)
 
 

@@ -33,7 +33,7 @@ class JobLines:
         fields = {**self._fields, **line}
         for name in fields:
             if name not in _BESIDE and name not in GenerateJob.model_fields:
-                raise unknown_field(GenerateJob, name, _BESIDE)
+                raise unknown_field(GenerateJob, name, beside=_BESIDE)
         job_id = fields.pop("job_id", None)
         if job_id is None:
             job_id = uuid4().hex

@@ -48,7 +48,7 @@ def _read_job(fields: Any, place: str, tokenizer: Tokenizer | None) -> GenerateJ
             if name in OF_THE_KEY:
                 raise InvalidJobError(name, "a job of the gateway's with it", "left out")
             if name != PROMPT and name not in GenerateJob.model_fields:
-                raise unknown_field(GenerateJob, name, (PROMPT,))
+                raise unknown_field(GenerateJob, name, beside=(PROMPT,), without=OF_THE_KEY)
         if PROMPT in fields:
             fields = _with_tokens(fields, tokenizer)
         return GenerateJob.parse(fields)

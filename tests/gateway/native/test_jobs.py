@@ -104,7 +104,7 @@ BAD: list[tuple[Any, str | None, str]] = [
     ({"prompt_tokens": [1], "tenant": "other"}, "tenant", "left out"),
     ({"prompt_tokens": [1], "priority": 100}, "priority", "left out"),
     ({"prompt_tokens": [1], "reply_to": "other"}, "reply_to", "left out"),
-    ({"prompt_tokens": [1], "nucleus": 1}, "nucleus", "one of max_tokens"),
+    ({"prompt_tokens": [1], "nucleus": 1}, "nucleus", "deadline_seconds, stream, webhook_url"),
     ({"jobs": []}, "jobs", "1 to 1000"),
     ({"jobs": [JOB] * 1001}, "jobs", "a list of 1001"),
     ({"jobs": [JOB], "seed": 1}, "'seed'", "within one of them"),
