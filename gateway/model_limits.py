@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from jobs import GenerateJob, InvalidJobError, ModelCard
 
 
-def check_against(cards: Sequence[ModelCard], jobs: Iterable[GenerateJob]) -> None:
+def check_against(cards: Sequence[ModelCard], jobs: Sequence[GenerateJob]) -> None:
     """Raises InvalidJobError for a job that none of the workers takes, as each says of itself.
 
-    The error's note says which job it is. Without a card the worker that takes the job checks it.
+    The error's note says which of many it is. Without a card the worker that takes the job checks
+    it.
     """
     for index, job in enumerate(jobs):
         problems = [_problem(card, job) for card in cards]
         if problems and all(problems):
             problem = problems[0]
             assert problem is not None
-            problem.add_note(f"in the job at index {index}")
+            if len(jobs) > 1:
+                problem.add_note(f"in the job at index {index}")
             raise problem
 
 

@@ -56,8 +56,6 @@ class Refusals:
         try:
             check_against(self._known_cards(), request.asked.jobs)
         except InvalidJobError as error:
-            if len(request.asked.jobs) == 1:
-                error.__notes__ = []  # which of the jobs it is
             told = as_asked(error, request.asked.names)
             return Refusal(request.custom_id, told.status, told.body())
         return None

@@ -51,8 +51,6 @@ class Running:
             await submit(self._services, self._caller, jobs, self.job_ids, is_awaited=True)
         except InvalidJobError as error:
             self._open.clear()  # nothing was queued
-            if len(self.job_ids) == 1:
-                error.__notes__ = []  # which of the jobs it is
             raise as_asked(error, self._asked.names) from error
         except JobsError as error:
             await self.cancel()
