@@ -14,8 +14,9 @@ class JobLife:
 
     `num_cut`: how many events at the beginning are no longer known. `events` of a job that plain RQ
     pushed begin with its claim. `prompt_tokens`: their number. `queue` and `tenant`: where it was
-    pushed. Of its last result: `worker`, `model` (the fingerprint), `reproducible`, `num_rows`,
-    `num_tokens` and `error`. What is not known, or not what it should be, is None.
+    pushed. `attempts`: how many there were, of a job that has not ended. Of its last result:
+    `worker`, `model` (the fingerprint), `reproducible`, `num_rows`, `num_tokens` and `error`. What
+    is not known, or not what it should be, is None.
     """
 
     job_id: str
@@ -28,7 +29,7 @@ class JobLife:
     deadline: float | None = None
     prompt_tokens: int | None = None
     num_samples: int | None = None
-    attempts: int = 0
+    attempts: int | None = None
     retries_left: int | None = None
     events: tuple[LifeEvent, ...] = ()
     num_cut: int = 0

@@ -55,7 +55,8 @@ def life_of(job_id: str, fields: Fields, result: Mapping[bytes, bytes], now: flo
         deadline=moment_of(text_of(fields.get("deadline"))),
         prompt_tokens=None if job is None else len(job.prompt_tokens),
         num_samples=None if job is None else job.num_samples,
-        attempts=count_of(text_of(fields.get("attempts"))) or 0,
+        # Where a job ends, its worker forgets its attempts; the events have them.
+        attempts=None if has_ended else count_of(text_of(fields.get("attempts"))) or 0,
         retries_left=count_of(text_of(fields.get("retries_left"))),
         events=events,
         num_cut=num_cut,
