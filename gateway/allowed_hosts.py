@@ -38,7 +38,7 @@ class AllowedHosts:
         is_own = origin is None or origin.partition("://")[2] == host
         if is_own or not self._origins.isdisjoint((origin, "*")):
             return None
-        text = "this gateway takes no requests of other sites' pages (allowed_origins)"
+        text = "this gateway takes no requests of other sites' pages (--allow-origins)"
         return ApiError(403, text, code="origin_not_allowed")
 
 

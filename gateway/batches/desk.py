@@ -54,7 +54,9 @@ def _make_root(root: Path) -> None:
         with tempfile.TemporaryFile(dir=root):
             pass
     except OSError as error:
-        raise GatewayConfigError(f"data: {root} can't be written: {error.strerror}") from error
+        raise GatewayConfigError(
+            f"batch_folder: {root} can't be written: {error.strerror}"
+        ) from error
 
 
 def open_desk(services: Services) -> Desk | None:

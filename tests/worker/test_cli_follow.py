@@ -54,6 +54,7 @@ def test_following_ends_as_waiting_does(rowmill: Rowmill, client: Client) -> Non
     job_id = client.submit(prompt_tokens=[1], stream=True)
     assert rowmill("result", "--follow", job_id, "--timeout", "0").exit_code == 4
     assert rowmill("result", "--follow", job_id, "another").exit_code == 2
+    assert rowmill("result", "--follow", job_id, "--explain").exit_code == 2
     client.cancel(job_id)
     result = rowmill("result", "--follow", job_id)
     assert result.exit_code == 1 and "was cancelled" in result.stderr

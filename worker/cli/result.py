@@ -68,8 +68,10 @@ def result(
         wanted = job_ids or [line.strip() for line in sys.stdin if line.strip()]
         if not wanted:
             raise BadInputError("give at least one job ID, as an argument or on standard input")
-        if follow and (explain or len(wanted) > 1):
-            raise BadInputError(f"--follow takes one job, not {len(wanted)}, and no --explain")
+        if follow and explain:
+            raise BadInputError("--follow and --explain are not for the same time")
+        if follow and len(wanted) > 1:
+            raise BadInputError(f"--follow takes one job, not {len(wanted)}")
         if as_json and not explain:
             raise BadInputError("--json goes with --explain: rows are JSON lines as they are")
         if explain:
