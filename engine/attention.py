@@ -4,7 +4,7 @@ Shape suffixes: B batch entries, K key/value heads, Q queries per key/value head
 
 On a CPU in float32 it is torch's flash kernel, called in shapes whose bits don't depend on what
 shares the call: the number of keys a multiple of KEY_TILE, the kernel's last block of them whole if
-it is more than half full, and queries that share a call padded to QUERY_TILE. Elsewhere, and where
+it is at least half full, and queries that share a call padded to QUERY_TILE. Elsewhere, and where
 scores are capped, it is written out; there the bits are as invariant as the device's products.
 """
 
@@ -35,7 +35,14 @@ def masked_attention(
     query must see at least one key; the rule's window is the mask's matter. Queries may also come
     per query head, `[B, H, Q, D]` with H a multiple of K; so does the output, then.
     """
-    is_torchs_kernel = q_BKQD.device.type == "cpu" and q_BKQD.dtype == torch.float32
+    is_on_cpu = q_BKQD.device.type == "cpu"
+    if is_on_cpu and q_BKQD.size(0) * q_BKQD.size(1) == 1:
+        # Torch gives the products of a single head to all threads together, which on AMD's
+        # processors sum in another order; those of several heads have a thread each.
+        q_BKQD, k_BKSD, v_BKSD, mask = (_twice(its) for its in (q_BKQD, k_BKSD, v_BKSD, mask))
+        out, lse = masked_attention(q_BKQD, k_BKSD, v_BKSD, mask, rule)
+        return out[:1], lse[:1]
+    is_torchs_kernel = is_on_cpu and q_BKQD.dtype == torch.float32
     if is_torchs_kernel and rule.softcap is None:
         k_BKSD, v_BKSD, mask = _in_whole_blocks(k_BKSD, v_BKSD, mask)
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
@@ -57,15 +64,19 @@ def masked_attention(
     return functools.reduce(torch.add, sums).to(v_BKSD.dtype), lse
 
 
+def _twice(entry_1XYZ: Tensor) -> Tensor:
+    return entry_1XYZ.expand(2, -1, -1, -1)
+
+
 def _in_whole_blocks(k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """With hidden keys up to the end of the last block, if it is more than half full.
+    """With hidden keys up to the end of the last block, if it is at least half full.
 
     The product of a block's weights and values sums in another order from 448 keys on, which shows
-    in queries that see more than 256 of them.
+    in queries that see more than 256 of them; and on AMD's processors for 256 and 320.
     """
     num_keys = k_BKSD.size(2)
     missing = -num_keys % _FLASH_BLOCK
-    if not 0 < missing < _FLASH_BLOCK // 2:
+    if not 0 < missing <= _FLASH_BLOCK // 2:
         return k_BKSD, v_BKSD, mask
     k_BKSD, v_BKSD = (F.pad(its, (0, 0, 0, missing)) for its in (k_BKSD, v_BKSD))
     return k_BKSD, v_BKSD, F.pad(mask, (0, missing), value=-math.inf)

@@ -107,12 +107,13 @@ local function conclude(queue, job_id, outcome)
   local is_success = status == 'finished'
   local ttl = ttl_of(job_id, is_success and 'result_ttl' or 'failure_ttl', outcome.default_ttl)
   local more = has_more(job_id, status)
-  redis.call('EXPIRE', stream_of(job_id),
-    ttl > 0 and math.min(ttl, STREAM_SECONDS) or STREAM_SECONDS)
   local list = reply_list_of(job_id)
+  -- Never first: a server whose memory is full refuses a script until its first write, whatever that is.
   local function tell()
     if list then put_reply(list, job_id) end
     note_webhook(queue, job_id, WEBHOOK_STATUSES[status], status == 'failed' and outcome.value)
+    redis.call('EXPIRE', stream_of(job_id),
+      ttl > 0 and math.min(ttl, STREAM_SECONDS) or STREAM_SECONDS)
   end
   if ttl == 0 and not more then
     tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from engine import EngineConfig, EngineStats, Provenance, Request, RequestResult, RowResult
+from engine.models.packed import ModelShape
 from worker.queue_bench.payload import MASKS, NUM_TOKENS, PROVENANCE, TOKENS
 
 
@@ -23,6 +24,14 @@ class FreeEngine:
         self._waiting: dict[str, Request] = {}
         self._row = RowResult(TOKENS, MASKS, "length")
         self.provenance = Provenance(**PROVENANCE)
+        self.shape = ModelShape(
+            num_layers=1,
+            num_heads=1,
+            num_kv_heads=1,
+            head_dim=1,
+            vocab_size=None,
+            max_seq_len=2**20,
+        )
 
     @property
     def has_work(self) -> bool:
