@@ -24,7 +24,7 @@ settings.load_profile("rowmill")
 def pytest_addoption(parser: pytest.Parser) -> None:
     soak = parser.getgroup("soak", "tests/engine/test_soak.py")
     soak.addoption(
-        "--soak-steps", type=int, default=6_000, help="engine steps to make (%(default)s)"
+        "--soak-steps", type=int, default=3_000, help="engine steps to make (%(default)s)"
     )
     soak.addoption("--soak-seed", type=int, default=0, help="the first search's seed (%(default)s)")
     streams = parser.getgroup("streams", "tests/integration/test_gateway_soak.py")

@@ -22,20 +22,20 @@ class Scarce:
     """Raises after its forward, when caches were written and nothing was noted of it."""
 
     def __init__(self, model: Any, error: Exception = OUT_OF_MEMORY["a device"]) -> None:
-        self._model = model
+        self.model = model
         self._error = error
         self.num_calls = 0
         self.is_short: Callable[[int], bool] = lambda num_tokens: False
         """Whether memory runs out in a forward of so many tokens."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        return getattr(self.model, name)
 
     def __call__(self, tokens_T: Tensor, *others: Any) -> Tensor:
-        return self._checked(self._model(tokens_T, *others), tokens_T)
+        return self._checked(self.model(tokens_T, *others), tokens_T)
 
     def forward(self, ids: Tensor, kv_cache: Any = None) -> Tensor:
-        return self._checked(self._model.forward(ids, kv_cache), ids)
+        return self._checked(self.model.forward(ids, kv_cache), ids)
 
     def fail_at(self, *calls: int) -> None:
         """Run out at these calls, counted from now."""

@@ -59,7 +59,6 @@ def test_an_unknown_choice_is_refused_by_name(choice: str) -> None:
     "tests",
     [
         "tests/engine/test_row_identity.py",
-        "tests/engine/test_attention_rules.py",
         "tests/engine/test_prefix_cache.py",
         "tests/engine/test_probe.py::test_the_models_that_are_shipped_and_tested_are_invariant_here",
     ],

@@ -93,14 +93,17 @@ def test_rows_that_started_over_are_the_same(
 
 
 def test_at_whatever_call_memory_runs_out_nothing_changes(scarce: Scarce) -> None:
-    """Rows that are submitted, and a stream beside them whose reader notices nothing."""
+    """Rows that are submitted, and a stream beside them whose reader notices nothing.
+
+    Of a model of the seed's interface, which makes a call per wave, at every third one.
+    """
+    stride = 3 if isinstance(scarce.model, SeedModel) else 1
     expected = quiet_rows(scarce, MIX, max_rows=5)
     streamed = MIX[1]
     columns = columns_of(expected[streamed.id], streamed.prompt_tokens)
-    scarce.num_calls = call = 0
-    while call <= scarce.num_calls:
+    call, is_after_the_end = 0, False
+    while not is_after_the_end:
         engine = short_engine(scarce, max_rows=5)
-        scarce.num_calls = 0
         scarce.fail_at(call)
         for each in MIX:
             engine.submit(each)
@@ -109,11 +112,12 @@ def test_at_whatever_call_memory_runs_out_nothing_changes(scarce: Scarce) -> Non
         )
         assert list(stream) == columns
         assert {its.request_id: its.rows for its in finished(engine)} == expected
-        call += 1
-    assert call > 20 and engine.stats.memory_shortages == 0, "the last one came after the end"
+        is_after_the_end = engine.stats.memory_shortages == 0
+        call += stride
+    assert call > 20
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     model=st.sampled_from(list(MODELS.values())),
     limits=st.fixed_dictionaries(
