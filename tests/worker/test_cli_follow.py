@@ -58,3 +58,12 @@ def test_following_ends_as_waiting_does(rowmill: Rowmill, client: Client) -> Non
     client.cancel(job_id)
     result = rowmill("result", "--follow", job_id)
     assert result.exit_code == 1 and "was cancelled" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--timeout=3", "--model=demo", "--delete"])
+def test_an_option_that_is_about_rows_is_refused_beside_explain(
+    rowmill: Rowmill, option: str
+) -> None:
+    result = rowmill("result", "a", "--explain", option)
+    assert result.exit_code == 2
+    assert f"{option.partition('=')[0]} is about rows" in result.stderr

@@ -75,6 +75,7 @@ def result(
         if as_json and not explain:
             raise BadInputError("--json goes with --explain: rows are JSON lines as they are")
         if explain:
+            _refuse_beside_explain(timeout=timeout, model=model, delete=delete)
             with Client(server_url(redis, data), queue) as client:
                 _explain(client, wanted, as_json=as_json)
             return
@@ -97,6 +98,12 @@ def result(
                     client.delete([job_id])
         if failures:
             raise typer.Exit(exit_code(failures[0]))
+
+
+def _refuse_beside_explain(**options: object) -> None:
+    for name, value in options.items():
+        if value not in (None, False):
+            raise BadInputError(f"--{name} is about rows: --explain waits for none and keeps all")
 
 
 def _explain(client: Client, job_ids: Sequence[str], *, as_json: bool) -> None:
