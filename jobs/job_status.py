@@ -25,3 +25,5 @@ _OF_RQ = {
     "stopped": JobStatus.CANCELLED,
     "canceled": JobStatus.CANCELLED,
 }
+DONE_IN_RQ = tuple(name for name, status in _OF_RQ.items() if status is not JobStatus.RUNNING)
+"""RQ's words for jobs that have ended."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from rq import Queue, Retry
 from rq.job import Job
-from rq.job import JobStatus as RqStatus
 from rq.results import Result
 from rq.utils import now, utcformat
 
@@ -23,7 +22,7 @@ from jobs.function import FUNCTION_NAME
 from jobs.generate_job import GenerateJob
 from jobs.job_info import INFO_FIELDS, JobInfo, read_info
 from jobs.job_options import JobOptions
-from jobs.job_status import JobStatus
+from jobs.job_status import DONE_IN_RQ, JobStatus
 from jobs.model_card import ModelCard
 from jobs.names import queue_of
 from jobs.payload import read_job
@@ -32,17 +31,8 @@ from jobs.server_call import Operation, ScriptCall, Transaction, command, read_s
 from jobs.sighting import Sighting
 from jobs.wire import MsgpackSerializer
 
-_STATUSES: dict[str, JobStatus] = {
-    RqStatus.STARTED.value: JobStatus.RUNNING,
-    RqStatus.FINISHED.value: JobStatus.FINISHED,
-    RqStatus.FAILED.value: JobStatus.FAILED,
-    RqStatus.STOPPED.value: JobStatus.CANCELLED,
-    RqStatus.CANCELED.value: JobStatus.CANCELLED,
-}  # all others are on their way to a worker: queued
 _NO_SERVER: Any = object()
 """RQ's objects want a connection; of these, none may ask it for anything."""
-
-_DONE = [name for name, status in _STATUSES.items() if status is not JobStatus.RUNNING]
 
 
 class Pushed(enum.IntEnum):
@@ -153,7 +143,7 @@ class RqQueue:
         status = yield command("HGET", Job.key_for(job_id), "status")
         if status is None:
             raise JobNotFoundError(job_id)
-        return _our_status(status)
+        return JobStatus.of_rq(status.decode())
 
     def info(self, job_id: str) -> Operation[JobInfo]:
         """What the job's hash tells; raises JobNotFoundError if there is none."""
@@ -161,7 +151,7 @@ class RqQueue:
         fields = {name: value or b"" for name, value in zip(INFO_FIELDS, values, strict=True)}
         if not fields["status"]:
             raise JobNotFoundError(job_id)
-        return read_info(job_id, _our_status(fields["status"]), fields)
+        return read_info(job_id, JobStatus.of_rq(fields["status"].decode()), fields)
 
     def job(self, job_id: str) -> Operation[GenerateJob]:
         """The job as it was pushed; raises JobNotFoundError, and WireError for one of others."""
@@ -195,14 +185,14 @@ class RqQueue:
         does not count. Waiters see an entry of type STOPPED in the result stream.
         """
         ttl, time = self._options.failure_ttl, utcformat(now())
-        answer = yield ScriptCall("cancel", (job_id, ttl, time, *_DONE))
+        answer = yield ScriptCall("cancel", (job_id, ttl, time, *DONE_IN_RQ))
         if answer == -1:
             raise JobNotFoundError(job_id)
         return bool(answer)
 
     def delete(self, job_ids: Sequence[str]) -> Operation[int]:
         """Deletes the jobs among these that are done, and returns how many were."""
-        return int((yield ScriptCall("delete", (len(_DONE), *_DONE, *job_ids))))
+        return int((yield ScriptCall("delete", (len(DONE_IN_RQ), *DONE_IN_RQ, *job_ids))))
 
     def replies(self, name: str, most: int, seconds: float) -> Operation[list[str]]:
         """Takes job IDs off a reply list; blocks for the first one, at most `seconds`."""
@@ -269,10 +259,6 @@ def _sighting(job_id: str, status: bytes | None, last: list[Any]) -> Sighting:
     return Sighting(entry_id, _outcome(job_id, status, result))
 
 
-def _our_status(status: bytes) -> JobStatus:
-    return _STATUSES.get(status.decode(), JobStatus.QUEUED)
-
-
 def _outcome(
     job_id: str, raw_status: bytes | None, result: Result | None
 ) -> SampledRows | JobsError | None:
@@ -282,7 +268,7 @@ def _outcome(
         return WireError(f"the result of job {job_id} is not rows")
     if raw_status is None:
         return JobNotFoundError(job_id)
-    match _our_status(raw_status):
+    match JobStatus.of_rq(raw_status.decode()):
         case JobStatus.FINISHED:
             return JobNotFoundError(job_id, "its result has expired")
         case JobStatus.CANCELLED:

@@ -9,11 +9,22 @@ import typer
 
 from jobs.server_url import secrets_of
 from worker.cli.log_format import LogFormat
-from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, names, server_url
+from worker.cli.options import (
+    Data,
+    LogForm,
+    LogLeast,
+    MetricsHost,
+    Queue,
+    Quiet,
+    Redis,
+    metrics_port_option,
+    names,
+    server_url,
+)
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
 _ACCESS, _LIMITS = "Access", "Limits"
-_BATCHES, _METRICS = "Files and batches", "Metrics"
+_BATCHES = "Files and batches"
 
 
 def gateway(
@@ -139,23 +150,9 @@ def gateway(
             help="How long open requests may go on after SIGTERM.", rich_help_panel=_LIMITS
         ),
     ] = 20.0,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Serve /metrics there; 0: on a free one.",
-            show_default="off",
-            rich_help_panel=_METRICS,
-        ),
-    ] = None,
-    metrics_host: Annotated[
-        str,
-        typer.Option(
-            help="Address to serve them on; they ask for no key.", rich_help_panel=_METRICS
-        ),
-    ] = "127.0.0.1",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings only.")] = False,
+    metrics_port: Annotated[int | None, metrics_port_option("/metrics")] = None,
+    metrics_host: MetricsHost = "127.0.0.1",
+    quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
     log_level: LogLeast = None,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,17 @@ LogLeast = Annotated[
     LogLevel | None,
     typer.Option("--log-level", help="The least that is logged.", show_default="info"),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")]
+MetricsHost = Annotated[
+    str, typer.Option(help="Address to serve metrics on; they ask for no password.")
+]
 Queue = Annotated[str, typer.Option(help="Name of the queue.")]
+
+
+def metrics_port_option(serves: str) -> Any:
+    """The option of that name; `serves`: what is there."""
+    help = f"Serve {serves} by HTTP there; 0: on a free one."
+    return typer.Option(min=0, max=65535, help=help, show_default="off")
 
 
 def given_url(redis: str | None) -> str | None:

@@ -9,7 +9,17 @@ import typer
 
 from jobs.server_url import secrets_of
 from worker.cli.log_format import LogFormat
-from worker.cli.options import Data, LogForm, LogLeast, Queue, Redis, server_url
+from worker.cli.options import (
+    Data,
+    LogForm,
+    LogLeast,
+    MetricsHost,
+    Queue,
+    Quiet,
+    Redis,
+    metrics_port_option,
+    server_url,
+)
 from worker.cli.reporting import BadInputError, log_to_stderr, reported_errors
 
 
@@ -47,17 +57,9 @@ def webhooks(
     longest_retry: Annotated[
         float, typer.Option(help="Most seconds from one attempt to the next.")
     ] = 21600.0,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Serve /metrics by HTTP there; 0: on a free one.",
-            show_default="off",
-        ),
-    ] = None,
-    metrics_host: Annotated[str, typer.Option(help="Address to serve them on.")] = "127.0.0.1",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
+    metrics_port: Annotated[int | None, metrics_port_option("/metrics")] = None,
+    metrics_host: MetricsHost = "127.0.0.1",
+    quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
     log_level: LogLeast = None,
 ) -> None:

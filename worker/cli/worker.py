@@ -11,7 +11,17 @@ import typer
 from jobs.job_options import MAX_PAYLOAD_BYTES
 from jobs.server_url import secrets_of
 from worker.cli.log_format import LogFormat
-from worker.cli.options import Data, LogForm, LogLeast, Redis, Threads, given_url
+from worker.cli.options import (
+    Data,
+    LogForm,
+    LogLeast,
+    MetricsHost,
+    Quiet,
+    Redis,
+    Threads,
+    given_url,
+    metrics_port_option,
+)
 from worker.cli.reporting import (
     BadInputError,
     FailureError,
@@ -87,22 +97,14 @@ def worker(
         int, typer.Option(min=1, help="Pieces of a job that the server keeps, about.")
     ] = 10_000,
     metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Serve /metrics, /healthz and /readyz by HTTP there; 0: on a free one.",
-            show_default="off",
-        ),
+        int | None, metrics_port_option("/metrics, /healthz and /readyz")
     ] = None,
-    metrics_host: Annotated[
-        str, typer.Option(help="Address to serve them on; they ask for no password.")
-    ] = "127.0.0.1",
+    metrics_host: MetricsHost = "127.0.0.1",
     stall_seconds: Annotated[
         float, typer.Option(min=1, help="In one step, after which /healthz tells of a hung worker.")
     ] = 120.0,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")] = False,
+    quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
     log_level: LogLeast = None,
     stop_with_parent: Annotated[int | None, typer.Option(hidden=True)] = None,
